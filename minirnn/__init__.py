@@ -1,0 +1,45 @@
+"""minirnn: recurrent neural networks written out by hand, in NumPy and Numba.
+
+A layer is a dictionary ``params`` and two functions::
+
+    y, state, cache = layer.forward(x, state=None, lengths=None, training=False, rng=None)
+    dx, dstate, grads = layer.backward(dy, cache, dstate=None)
+
+Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the layer between the two
+calls. Start with ``minirnn/cells/rnn.py``.
+"""
+
+from minirnn.bptt import bptt
+from minirnn.cells.gru import GRU
+from minirnn.cells.lstm import LSTM
+from minirnn.cells.rnn import RNN
+from minirnn.gradcheck import gradcheck
+from minirnn.layers.last import Last
+from minirnn.layers.linear import Linear
+from minirnn.layers.sequential import Sequential
+from minirnn.losses import binary_cross_entropy, mse, softmax_cross_entropy
+from minirnn.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm
+from minirnn.train import History, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "History",
+    "Last",
+    "Linear",
+    "RMSProp",
+    "Sequential",
+    "binary_cross_entropy",
+    "bptt",
+    "clip_grad_norm",
+    "fit",
+    "gradcheck",
+    "mse",
+    "softmax_cross_entropy",
+]

@@ -1,0 +1,48 @@
+"""How every kernel is compiled, in one place.
+
+A *kernel* is a loop over time written with plain arrays. With ``NUMBA_DISABLE_JIT=1`` in the
+environment the very same text runs as ordinary Python, so it can be stepped through in a debugger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+OPTIONS: dict[str, Any] = {
+    # A division that could raise ZeroDivisionError keeps LLVM from using vector instructions.
+    "error_model": "numpy",
+    # Two kernels may run in two Python threads at once.
+    "nogil": True,
+    # Fused multiply-add, and no care for the sign of zero. Not "fast": that would let the compiler
+    # assume that NaN never occurs, and then a NaN in the data could vanish without a trace.
+    "fastmath": {"contract", "nsz"},
+}
+
+
+def jit(function: Callable) -> Callable:
+    """Compile a kernel at its first call; keep the machine code on disk for the next process.
+
+    Numba looks only at the file of the kernel itself to decide whether the code on disk is still
+    good: after editing a function that kernels of *another* file call, delete ``__pycache__``.
+    """
+    try:
+        return numba.njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # no folder to keep machine code in: compile afresh in each process
+        return numba.njit(**OPTIONS)(function)
+
+
+def inline(function: Callable) -> Callable:
+    """Compile a function of scalars into the loops that call it.
+
+    Without ``forceinline`` LLVM calls the longer ones, and a loop with a call in it is not
+    vectorised: the LSTM's forward pass takes nine times as long.
+    """
+    return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
+def plain(function: Callable) -> Callable:
+    """The Python function behind a compiled one: it also takes arrays, and complex numbers."""
+    return getattr(function, "py_func", function)

@@ -1,0 +1,45 @@
+"""Large arrays from memory that is already warm.
+
+The operating system hands out fresh memory page by page, with a fault at the first touch of each:
+for the megabytes of a cache this costs as much as computing what goes into them. So an array made
+here gives its memory back to a small store when nobody refers to it any more, and the next array
+of the same size takes it from there. To its user it is ``np.empty``.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+SMALLEST = 1 << 18  # bytes; below, the allocator of the C library does the same
+LARGEST_STORE = 1 << 28  # bytes kept without a use at the most
+
+_store: list[np.ndarray] = []  # the block that was given back last is at the end
+_lock = threading.RLock()  # a block can come back, by garbage collection, while we look for one
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array with arbitrary content, C-contiguous, like ``np.empty``."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALLEST:
+        return np.empty(shape, dtype)
+    with _lock:
+        k = next((k for k in reversed(range(len(_store))) if _store[k].size == size), None)
+        block = np.empty(size, np.uint8) if k is None else _store.pop(k)
+    # The memoryview in between makes ``whole`` the base of every view of it, so that the block
+    # comes back only when the last view is gone.
+    whole = np.frombuffer(memoryview(block), dtype)
+    weakref.finalize(whole, _give_back, block).atexit = False
+    return whole.reshape(shape)
+
+
+def _give_back(block: np.ndarray) -> None:
+    with _lock:
+        _store.append(block)
+        while sum(block.size for block in _store) > LARGEST_STORE:
+            _store.pop(0)

@@ -1,0 +1,100 @@
+"""What the three cells share around their kernels: arguments, states, and the end of a sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minirnn import checks
+from minirnn._memory import empty
+
+
+class Cell:
+    """A recurrent layer: x (T, B, input_size) to y (T, B, hidden_size).
+
+    A kind of cell adds its parameters and three methods: ``_step``, one time step in plain NumPy;
+    ``_forward``, which returns the cache; ``_backward``, which returns dx and the gradients and
+    turns the gradients of the final state, in place, into those of the initial one.
+    """
+
+    gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
+    state_names: tuple[str, ...] = ("h",)  # also the names under which the cache stacks the states
+    cache_type: type
+
+    def __init__(self, input_size: int, hidden_size: int, dtype: Any) -> None:
+        self.input_size = checks.size(input_size, "input_size")
+        self.hidden_size = checks.size(hidden_size, "hidden_size")
+        self.dtype = checks.float_dtype(dtype)
+        self.params: dict[str, np.ndarray] = {}
+
+    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+        """Run over a whole sequence.
+
+        x: (T, B, input_size), cast to the layer's dtype.
+        state: the initial state, None for zeros. h (B, H), or the pair (h, c) for an LSTM.
+        lengths: (B,) whole numbers in 0..T, None for T each. After a sequence's end its state is
+            carried on unchanged and its outputs are zero; what x holds there does not matter.
+        training, rng: for layers that differ between training and use; ignored here.
+
+        Returns y (T, B, H), the final state, and the cache for ``backward``. The first two share
+        memory with the cache and are read-only. Raises ValueError or TypeError for a wrong shape
+        or kind.
+        """
+        x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
+        T, B, _ = x.shape
+        state = checks.state(state, "state", self, B, self.dtype)
+        lengths = checks.lengths(lengths, T, B)
+        past_end = checks.padding(lengths, T)[..., None]
+        padded = past_end.any()
+        cache = self._forward(np.where(past_end, 0, x) if padded else x, state, lengths)
+        final = [read_only(getattr(cache, name)[T]) for name in self.state_names]
+        y = np.where(past_end, 0, cache.h[1:]) if padded else cache.h[1:]
+        return read_only(y), as_state(final), cache
+
+    def backward(self, dy, cache, dstate=None):
+        """Back-propagate through time.
+
+        dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
+        cache: what ``forward`` returned, with the parameters still as they were.
+        dstate: the gradient with respect to the final state; None for zeros.
+
+        Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
+        parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        checks.cache(cache, self)
+        T, B, _ = cache.x.shape
+        dy = checks.gradient(dy, (T, B, self.hidden_size), self.dtype)
+        dstate = [d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype)]
+        dx, grads = self._backward(dy, cache, dstate)
+        return dx, as_state(dstate), {name: grads[name] for name in self.params}
+
+    def step(self, x, state=None, params=None):
+        """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
+
+        x: (B, input_size), complex numbers included; state as in ``forward``; params: a dictionary
+        to use in place of the layer's own. Returns y (B, H) and the new state.
+        """
+        x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
+        state = checks.state(state, "state", self, len(x), None, "biufc")
+        new = self._step(params or self.params, x, *state)
+        return new[0], as_state(list(new))
+
+
+def as_state(arrays):
+    """A state of one array is that array, one of several is a tuple."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def read_only(a: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to, so that nobody spoils the cache through an output."""
+    view = a.view()
+    view.flags.writeable = False
+    return view
+
+
+def stacked(initial: np.ndarray, T: int) -> np.ndarray:
+    """Room for the states at 0..T, (T+1, B, H), with the initial one filled in."""
+    states = empty((T + 1, *initial.shape), initial.dtype)
+    states[0] = initial
+    return states

@@ -1,0 +1,268 @@
+"""Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078).
+
+Axes: T time, B batch, D input, H hidden. Gates: r reset, z update, n candidate, stored in this
+order side by side, as in PyTorch (Keras and ONNX: z r h).
+
+Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product)::
+
+    a_r = x[t] W_xr + h[t-1] W_hr + b_r          r = sigmoid(a_r)
+    a_z = x[t] W_xz + h[t-1] W_hz + b_z          z = sigmoid(a_z)
+    a_n = x[t] W_xn + b_n + s                    n = tanh(a_n)
+    h[t] = (1 - z) * n + z * h[t-1]
+
+where s is what the candidate sees of the past; the two versions do *not* share weights::
+
+    reset="after"     s = r * m,  m = h[t-1] W_hn + b_hn     (cuDNN, PyTorch, Keras' default)
+    reset="before"    s = q W_hn,  q = r * h[t-1]            (the paper)
+
+Many texts swap z and 1 - z. Here z = 1 keeps the old state.
+
+Backward, for t = T-1 ... 0; ``dname`` is the derivative of the loss with respect to ``name``. Let
+dh be that of h[t]: dy[t] plus what step t+1 handed back. Then, line by line from the last one::
+
+    dz = dh * (h[t-1] - n)     da_z = dz * z (1 - z)
+    dn = dh * (1 - z)          da_n = dn * (1 - n^2)
+    after:    dr = da_n * m          dm = da_n * r
+    before:   dr = dq * h[t-1]       dq = da_n W_hn^T
+    da_r = dr * r (1 - r)
+
+and the gradient of h[t-1] has one term for each place where h[t-1] stands on a right side::
+
+    after:    dh * z + da_r W_hr^T + da_z W_hz^T + dm W_hn^T
+    before:   dh * z + da_r W_hr^T + da_z W_hz^T + dq * r
+
+The products over all steps at once: dx = da W_x^T, dW_x = sum_t x[t]^T da[t], db = sum_t da[t], and
+dW_h = sum_t h[t-1]^T (da_r, da_z, dm) with db_hn = sum_t dm ("after"); for "before" the last block
+is sum_t q[t]^T da_n[t].
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn import checks
+from minirnn._jit import inline, jit, plain
+from minirnn._memory import empty
+from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
+from minirnn.cells.common import Cell, stacked
+from minirnn.initializers import glorot_uniform, orthogonal
+from minirnn.products import bias_gradient, times, weight_gradient
+
+
+class GRUCache(NamedTuple):
+    """What ``GRU.backward`` needs to know of the forward pass."""
+
+    x: np.ndarray  # (T, B, D)
+    h: np.ndarray  # (T+1, B, H): h[0] is the initial state, h[t+1] the state after step t
+    gates: np.ndarray  # (T, B, 3H): the values of r, z, n
+    past: np.ndarray  # (T, B, H): m for reset="after", q for reset="before"
+    lengths: np.ndarray  # (B,)
+
+
+@inline
+def reset_update(a_r, a_z):
+    """Equations of the two gates of one unit."""
+    return sigmoid(a_r), sigmoid(a_z)
+
+
+@inline
+def hidden_state(a_n, z, h_prev):
+    """Equations of the candidate and the new state of one unit."""
+    n = tanh(a_n)
+    h = n + z * (h_prev - n)  # (1 - z) * n + z * h_prev, with one product less
+    return n, h
+
+
+@inline
+def hidden_state_backward(dh, z, n, h_prev):
+    """Mirror of ``hidden_state``: da_z, da_n, and the part of dh that goes straight to h_prev."""
+    da_z = dh * (h_prev - n) * dsigmoid(z)
+    da_n = (dh - dh * z) * dtanh(n)
+    return da_z, da_n, dh * z
+
+
+def gru_step(params, x, h_prev):
+    """One time step in plain NumPy: x (B, D), h_prev (B, H); returns h (B, H)."""
+    W_hr, W_hz, W_hn = np.split(params["W_h"], 3, axis=1)
+    a_r, a_z, a_n = np.split(x @ params["W_x"] + params["b"], 3, axis=-1)
+    r, z = plain(reset_update)(a_r + h_prev @ W_hr, a_z + h_prev @ W_hz)
+    if "b_hn" in params:
+        s = r * (h_prev @ W_hn + params["b_hn"])
+    else:
+        s = (r * h_prev) @ W_hn
+    n, h = plain(hidden_state)(a_n + s, z, h_prev)
+    return h
+
+
+@inline
+def split3(row):
+    """Three views (H,) of a row (3H,)."""
+    H = row.size // 3
+    return row[:H], row[H : 2 * H], row[2 * H :]
+
+
+@jit
+def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
+    """Fill h[1:] (T+1, B, H) and past (T, B, H), and turn gates (T, B, 3H) from x W_x into r, z, n.
+
+    reset="after": W_h is (H, 3H), W_n empty. reset="before": W_h (H, 2H) for r and z, W_n (H, H).
+    """
+    T, B, H = past.shape
+    before = W_n.size > 0
+    a, s = np.empty((B, W_h.shape[1]), h.dtype), np.empty((B, H), h.dtype)
+    b_r, b_z, b_n = split3(b)
+    for t in range(T):
+        np.dot(h[t], W_h, a)
+        for row in range(B):
+            if t >= lengths[row]:
+                continue
+            r, z, _ = xW_r, xW_z, _ = split3(gates[t, row])
+            a_r, a_z, hW_n = a[row, :H], a[row, H : 2 * H], a[row, 2 * H :]
+            h_prev, past_row, s_row = h[t, row], past[t, row], s[row]
+            for j in range(H):
+                r[j], z[j] = reset_update(a_r[j] + xW_r[j] + b_r[j], a_z[j] + xW_z[j] + b_z[j])
+            if before:
+                for j in range(H):
+                    past_row[j] = r[j] * h_prev[j]
+            else:
+                for j in range(H):
+                    past_row[j] = hW_n[j] + b_hn[j]
+                    s_row[j] = r[j] * past_row[j]
+        if before:
+            np.dot(past[t], W_n, s)
+        for row in range(B):
+            if t >= lengths[row]:  # past its end the state is carried on
+                h[t + 1, row] = h[t, row]
+                continue
+            _, z, n = _, _, xW_n = split3(gates[t, row])
+            h_prev, h_new, s_row = h[t, row], h[t + 1, row], s[row]
+            for j in range(H):
+                n[j], h_new[j] = hidden_state(xW_n[j] + b_n[j] + s_row[j], z[j], h_prev[j])
+
+
+@jit
+def gru_backward(da, ds, dh, dy, h, gates, past, W_h, W_n, lengths):
+    """Fill da (T, B, 3H), the gradient of x W_x + b, and ds, like da or (T, B, 2H), that of h W_h.
+
+    dh (B, H) enters as the gradient of the final state and leaves as that of the initial one.
+    """
+    T, B, H = past.shape
+    before = W_n.size > 0
+    dh_final, direct, dq, dn = dh.copy(), np.empty_like(dh), np.empty_like(dh), np.zeros_like(dh)
+    for t in range(T - 1, -1, -1):
+        for row in range(B):
+            if t >= lengths[row]:
+                da[t, row] = 0
+                ds[t, row] = 0
+                continue
+            _, z, n = split3(gates[t, row])
+            _, da_z, da_n = split3(da[t, row])
+            dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
+            direct_row, ds_z, dn_row = direct[row], ds[t, row, H:], dn[row]
+            for j in range(H):
+                da_z[j], da_n[j], direct_row[j] = hidden_state_backward(
+                    dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
+                )
+            for j in range(H):
+                ds_z[j], dn_row[j] = da_z[j], da_n[j]
+        if before:
+            np.dot(dn, W_n.T, dq)
+        for row in range(B):
+            if t >= lengths[row]:
+                continue
+            r, _, _ = split3(gates[t, row])
+            da_r, _, da_n = split3(da[t, row])
+            ds_r, dm, dq_row, direct_row = ds[t, row, :H], ds[t, row, 2 * H :], dq[row], direct[row]
+            h_prev, past_row = h[t, row], past[t, row]
+            if before:
+                for j in range(H):
+                    da_r[j] = ds_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
+                    direct_row[j] += dq_row[j] * r[j]
+            else:
+                for j in range(H):
+                    da_r[j] = ds_r[j] = da_n[j] * past_row[j] * dsigmoid(r[j])
+                    dm[j] = da_n[j] * r[j]
+        np.dot(ds[t], W_h.T, dh)
+        for row in range(B):
+            if t < lengths[row]:
+                dh_row, direct_row = dh[row], direct[row]
+                for j in range(H):
+                    dh_row[j] += direct_row[j]
+            else:  # the final state is the state at the sequence's own end
+                dh[row] = dh_final[row]
+
+
+class GRU(Cell):
+    """GRU layer: x (T, B, input_size) to y (T, B, hidden_size).
+
+    Parameters: ``W_x`` (D, 3H), ``W_h`` (H, 3H), ``b`` (3H,), columns in the order r, z, n; for
+    ``reset="after"`` also ``b_hn`` (H,), which, unlike a second bias for r and z, is not redundant,
+    since r multiplies it. The state is h (B, H).
+
+    reset: "after" or "before" the product with ``W_hn``.
+    rng: a seed or a numpy Generator, from which ``W_x`` is drawn as Glorot uniform and ``W_h`` as
+        orthogonal matrices, gate by gate (see ``initializers``); the biases start as zero.
+    dtype: float64 or float32, in which the layer computes.
+    """
+
+    gates = ("r", "z", "n")
+    cache_type = GRUCache
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        reset: str = "after",
+        rng: Any = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        super().__init__(input_size, hidden_size, dtype)
+        D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
+        self.reset = checks.choice(reset, "reset", ("after", "before"))
+        self.params["W_x"] = glorot_uniform(rng, D, H, blocks=3).astype(self.dtype)
+        self.params["W_h"] = orthogonal(rng, H, blocks=3).astype(self.dtype)
+        self.params["b"] = np.zeros(3 * H, self.dtype)
+        if self.reset == "after":
+            self.params["b_hn"] = np.zeros(H, self.dtype)
+
+    def _params(self):
+        """W_x, W_h, W_n, b, b_hn in the form that the kernels take, empty where there is none."""
+        D, H = self.input_size, self.hidden_size
+        shapes = {"W_x": (D, 3 * H), "W_h": (H, 3 * H), "b": (3 * H,)}
+        none = np.empty(0, self.dtype)
+        if self.reset == "after":
+            W_x, W_h, b, b_hn = checks.params(self, shapes | {"b_hn": (H,)})
+            return W_x, W_h, none.reshape(0, H), b, b_hn
+        W_x, W_h, b = checks.params(self, shapes)
+        W_rz, W_n = (np.ascontiguousarray(W) for W in np.split(W_h, [2 * H], axis=1))
+        return W_x, W_rz, W_n, b, none
+
+    def _step(self, params, x, h_prev):
+        return (gru_step(params, x, h_prev),)
+
+    def _forward(self, x, state, lengths):
+        W_x, *others = self._params()
+        h = stacked(state[0], len(x))
+        gates, past = times(x, W_x), np.zeros_like(h[1:])
+        gru_forward(h, gates, past, *others, lengths)
+        return GRUCache(x, h, gates, past, lengths)
+
+    def _backward(self, dy, cache, dstate):
+        W_x, W_h, W_n, _, _ = self._params()
+        x, h, gates, past, lengths = cache
+        da = empty(gates.shape, self.dtype)
+        ds = empty((*dy.shape[:2], W_h.shape[1]), self.dtype)
+        gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h, W_n, lengths)
+        _, _, da_n = np.split(da, 3, axis=-1)
+        grads = {
+            "W_x": weight_gradient(x, da),
+            "W_h": weight_gradient(h[:-1], ds),
+            "b": bias_gradient(da),
+        }
+        if self.reset == "after":
+            grads["b_hn"] = bias_gradient(ds[..., 2 * self.hidden_size :])
+        else:
+            grads["W_h"] = np.hstack([grads["W_h"], weight_gradient(past, da_n)])
+        return times(da, W_x.T), grads

@@ -1,0 +1,272 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+Axes: T time, B batch, D input, H hidden. Gates: i input, f forget, g candidate, o output, stored
+in this order side by side, as in PyTorch (Keras: i f c o; ONNX: i o f c).
+
+Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product)::
+
+    a[t] = x[t] W_x + h[t-1] W_h + b          split into a_i, a_f, a_g, a_o
+    i = sigmoid(a_i)    f = sigmoid(a_f)    g = tanh(a_g)
+    c[t] = f * c[t-1] + i * g
+    o = sigmoid(a_o)
+    h[t] = o * tanh(c[t])
+
+With peepholes (Gers & Schmidhuber 2000) the gates see the cell: a_i and a_f gain p_i * c[t-1] and
+p_f * c[t-1], and a_o gains p_o * c[t], the new cell.
+
+Backward, for t = T-1 ... 0. ``dname`` is the derivative of the loss with respect to ``name``. Two
+things are handed from step t+1 to step t: dh and dc. Read the forward lines from the last to the
+first; each passes its gradient on to what stands on its right side::
+
+    dh = dy[t] + da[t+1] W_h^T                     h[t] is an output, and an input of step t+1
+    do = dh * tanh(c[t])                           h = o * tanh(c)
+    da_o = do * o (1 - o)
+    dc = dc[t+1] * f[t+1] + dh * o (1 - tanh(c[t])^2)     c[t] is seen by step t+1 and by h[t]
+    di = dc * g     df = dc * c[t-1]     dg = dc * i      c = f * c[t-1] + i * g
+    da_i = di * i (1 - i)     da_f = df * f (1 - f)     da_g = dg * (1 - g^2)
+
+With peepholes dc gains p_o * da_o, and what is handed to step t-1, dc * f, gains
+p_i * da_i + p_f * da_f; and dp_i = sum_t da_i * c[t-1], dp_f likewise, dp_o = sum_t da_o * c[t].
+
+The four da side by side are da[t], and as in the vanilla network::
+
+    dx[t] = da[t] W_x^T
+    dW_x = sum_t x[t]^T da[t]      dW_h = sum_t h[t-1]^T da[t]      db = sum_t da[t]
+
+The cell is why it works: where f is near 1, dc goes back through time nearly unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn import checks
+from minirnn._jit import inline, jit, plain
+from minirnn._memory import empty
+from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
+from minirnn.cells.common import Cell, stacked
+from minirnn.initializers import glorot_uniform, orthogonal
+from minirnn.products import bias_gradient, times, weight_gradient
+
+
+class LSTMCache(NamedTuple):
+    """What ``LSTM.backward`` needs to know of the forward pass."""
+
+    x: np.ndarray  # (T, B, D)
+    h: np.ndarray  # (T+1, B, H): h[0] is the initial state, h[t+1] the state after step t
+    c: np.ndarray  # (T+1, B, H), likewise
+    gates: np.ndarray  # (T, B, 4H): the values of i, f, g, o
+    tanh_c: np.ndarray  # (T, B, H): tanh(c[t+1]), kept because a tanh costs more than memory
+    lengths: np.ndarray  # (B,)
+
+
+@inline
+def cell_state(a_i, a_f, a_g, c_prev):
+    """Equations of the new cell of one unit."""
+    i = sigmoid(a_i)
+    f = sigmoid(a_f)
+    g = tanh(a_g)
+    c = f * c_prev + i * g
+    return i, f, g, c
+
+
+@inline
+def hidden_state(a_o, c):
+    """Equations of the new hidden state of one unit."""
+    o = sigmoid(a_o)
+    tanh_c = tanh(c)
+    h = o * tanh_c
+    return o, tanh_c, h
+
+
+@inline
+def hidden_state_backward(dh, dc, o, tanh_c):
+    """Mirror of ``hidden_state``: da_o, and dc with the part that came through h."""
+    da_o = dh * tanh_c * dsigmoid(o)
+    dc = dc + dh * o * dtanh(tanh_c)
+    return da_o, dc
+
+
+@inline
+def cell_state_backward(dc, i, f, g, c_prev):
+    """Mirror of ``cell_state``: da_i, da_f, da_g, dc_prev."""
+    da_i = dc * g * dsigmoid(i)
+    da_f = dc * c_prev * dsigmoid(f)
+    da_g = dc * i * dtanh(g)
+    dc_prev = dc * f
+    return da_i, da_f, da_g, dc_prev
+
+
+def lstm_step(params, x, h_prev, c_prev):
+    """One time step in plain NumPy: x (B, D), h_prev and c_prev (B, H); returns h, c."""
+    a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
+    a_i, a_f, a_g, a_o = np.split(a, 4, axis=-1)
+    if "p_i" in params:
+        a_i = a_i + params["p_i"] * c_prev
+        a_f = a_f + params["p_f"] * c_prev
+    i, f, g, c = plain(cell_state)(a_i, a_f, a_g, c_prev)
+    if "p_o" in params:
+        a_o = a_o + params["p_o"] * c
+    o, tanh_c, h = plain(hidden_state)(a_o, c)
+    return h, c
+
+
+@inline
+def split4(row):
+    """Four views (H,) of a row (4H,)."""
+    H = row.size // 4
+    return row[:H], row[H : 2 * H], row[2 * H : 3 * H], row[3 * H :]
+
+
+@jit
+def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths):
+    """Fill h[1:], c[1:] (T+1, B, H), tanh_c (T, B, H), and turn gates (T, B, 4H) from x W_x into
+    the gates' values. p (3, H) are the peepholes of i, f, o, or (0, H)."""
+    T, B, H = tanh_c.shape
+    a = np.empty((B, 4 * H), h.dtype)
+    for t in range(T):
+        np.dot(h[t], W_h, a)
+        for row in range(B):
+            if t >= lengths[row]:  # past its end the state is carried on
+                h[t + 1, row] = h[t, row]
+                c[t + 1, row] = c[t, row]
+                continue
+            a_row, xW = a[row], gates[t, row]
+            for k in range(4 * H):
+                a_row[k] += xW[k] + b[k]
+            a_i, a_f, a_g, a_o = split4(a_row)
+            i, f, g, o = split4(gates[t, row])
+            c_prev, c_new, tanh_c_new, h_new = (
+                c[t, row],
+                c[t + 1, row],
+                tanh_c[t, row],
+                h[t + 1, row],
+            )
+            if p.size:
+                for j in range(H):
+                    a_i[j] += p[0, j] * c_prev[j]
+                    a_f[j] += p[1, j] * c_prev[j]
+            for j in range(H):
+                i[j], f[j], g[j], c_new[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j])
+            if p.size:
+                for j in range(H):
+                    a_o[j] += p[2, j] * c_new[j]
+            for j in range(H):
+                o[j], tanh_c_new[j], h_new[j] = hidden_state(a_o[j], c_new[j])
+
+
+@jit
+def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths):
+    """Fill da (T, B, 4H); dh and dc (B, H) enter as the gradients of the final state and leave as
+    those of the initial one."""
+    T, B, H = tanh_c.shape
+    dh_final = dh.copy()
+    for t in range(T - 1, -1, -1):
+        for row in range(B):
+            if t >= lengths[row]:
+                da[t, row] = 0
+                continue
+            da_i, da_f, da_g, da_o = split4(da[t, row])
+            i, f, g, o = split4(gates[t, row])
+            dh_row, dc_row, dy_row, c_prev, tanh_c_row = (
+                dh[row],
+                dc[row],
+                dy[t, row],
+                c[t, row],
+                tanh_c[t, row],
+            )
+            for j in range(H):
+                da_o[j], dc_row[j] = hidden_state_backward(
+                    dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j]
+                )
+            if p.size:
+                for j in range(H):
+                    dc_row[j] += p[2, j] * da_o[j]
+            for j in range(H):
+                da_i[j], da_f[j], da_g[j], dc_row[j] = cell_state_backward(
+                    dc_row[j], i[j], f[j], g[j], c_prev[j]
+                )
+            if p.size:
+                for j in range(H):
+                    dc_row[j] += p[0, j] * da_i[j] + p[1, j] * da_f[j]
+        np.dot(da[t], W_h.T, dh)
+        for row in range(B):
+            if t >= lengths[row]:  # the final state is the state at the sequence's own end
+                dh[row] = dh_final[row]
+
+
+class LSTM(Cell):
+    """LSTM layer: x (T, B, input_size) to y (T, B, hidden_size).
+
+    Parameters: ``W_x`` (D, 4H), ``W_h`` (H, 4H), ``b`` (4H,), columns in the order i, f, g, o; with
+    peepholes also ``p_i``, ``p_f``, ``p_o`` (H,). The state is the pair (h, c), each (B, H).
+
+    forget_bias: initial value of the forget gate's part of ``b``. With 1 the cell remembers until
+        it learns to forget (Gers et al. 2000; Jozefowicz et al. 2015).
+    peephole: whether the gates see the cell.
+    rng: a seed or a numpy Generator, from which ``W_x`` is drawn as Glorot uniform and ``W_h`` as
+        orthogonal matrices, gate by gate (see ``initializers``); all else starts as zero.
+    dtype: float64 or float32, in which the layer computes.
+    """
+
+    gates = ("i", "f", "g", "o")
+    state_names = ("h", "c")
+    cache_type = LSTMCache
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        forget_bias: float = 1.0,
+        peephole: bool = False,
+        rng: Any = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        super().__init__(input_size, hidden_size, dtype)
+        D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
+        self.peephole = bool(peephole)
+        b = np.zeros(4 * H, self.dtype)
+        b[H : 2 * H] = checks.number(forget_bias, "forget_bias")
+        self.params["W_x"] = glorot_uniform(rng, D, H, blocks=4).astype(self.dtype)
+        self.params["W_h"] = orthogonal(rng, H, blocks=4).astype(self.dtype)
+        self.params["b"] = b
+        for name in ("p_i", "p_f", "p_o") if self.peephole else ():
+            self.params[name] = np.zeros(H, self.dtype)
+
+    def _params(self):
+        """W_x, W_h, b, and the peepholes as one array (3, H), or (0, H) where there are none."""
+        D, H = self.input_size, self.hidden_size
+        shapes = {"W_x": (D, 4 * H), "W_h": (H, 4 * H), "b": (4 * H,)}
+        if self.peephole:
+            shapes |= {"p_i": (H,), "p_f": (H,), "p_o": (H,)}
+        W_x, W_h, b, *p = checks.params(self, shapes)
+        return W_x, W_h, b, np.array(p, self.dtype).reshape(-1, H)
+
+    def _step(self, params, x, h_prev, c_prev):
+        return lstm_step(params, x, h_prev, c_prev)
+
+    def _forward(self, x, state, lengths):
+        W_x, W_h, b, p = self._params()
+        h, c = (stacked(s, len(x)) for s in state)
+        gates, tanh_c = times(x, W_x), empty((len(x), *state[0].shape), self.dtype)
+        lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths)
+        return LSTMCache(x, h, c, gates, tanh_c, lengths)
+
+    def _backward(self, dy, cache, dstate):
+        W_x, W_h, _, p = self._params()
+        x, h, c, gates, tanh_c, lengths = cache
+        da = empty(gates.shape, self.dtype)
+        lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths)
+        grads = {
+            "W_x": weight_gradient(x, da),
+            "W_h": weight_gradient(h[:-1], da),
+            "b": bias_gradient(da),
+        }
+        if self.peephole:
+            da_i, da_f, _, da_o = np.split(da, 4, axis=-1)
+            grads["p_i"] = bias_gradient(da_i * c[:-1])
+            grads["p_f"] = bias_gradient(da_f * c[:-1])
+            grads["p_o"] = bias_gradient(da_o * c[1:])
+        return times(da, W_x.T), grads

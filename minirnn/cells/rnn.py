@@ -1,0 +1,153 @@
+"""The vanilla recurrent network (Elman 1990).
+
+Axes: T time, B batch, D input, H hidden. A step is one row of the batch at a time, ``x`` (D,) and
+``h`` (H,); all rows together are a matrix product.
+
+Forward, for t = 0 ... T-1, with f the activation (tanh or relu)::
+
+    a[t] = x[t] W_x + h[t-1] W_h + b
+    h[t] = f(a[t])
+
+Backward (back-propagation through time, Werbos 1990). Write ``dname`` for the derivative of the
+loss with respect to ``name``. The hidden state h[t] reaches the loss by two ways: as the output
+of step t, whose gradient dy[t] is given, and through the next step. So, for t = T-1 ... 0::
+
+    dh[t] = dy[t] + da[t+1] W_h^T            (at the last step: dy[t] + gradient of the final state)
+    da[t] = dh[t] * f'(a[t])                 (tanh: 1 - h[t]^2;  relu: 1 where h[t] > 0)
+
+and a[t] is a sum of products, each of which passes da[t] on to its two factors::
+
+    dx[t] = da[t] W_x^T
+    dW_x = sum_t x[t]^T da[t]      dW_h = sum_t h[t-1]^T da[t]      db = sum_t da[t]
+
+Only ``da[t+1] W_h^T`` must wait for the step before it. All else is one big product after the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn import checks
+from minirnn._jit import inline, jit, plain
+from minirnn._memory import empty
+from minirnn.activations import drelu, dtanh, relu, tanh
+from minirnn.cells.common import Cell, stacked
+from minirnn.initializers import glorot_uniform, orthogonal
+from minirnn.products import bias_gradient, times, weight_gradient
+
+
+class RNNCache(NamedTuple):
+    """What ``RNN.backward`` needs to know of the forward pass."""
+
+    x: np.ndarray  # (T, B, D)
+    h: np.ndarray  # (T+1, B, H): h[0] is the initial state, h[t+1] the state after step t
+    lengths: np.ndarray  # (B,)
+
+
+@inline
+def unit(a, use_relu):
+    """Equation of one hidden unit."""
+    return relu(a) if use_relu else tanh(a)
+
+
+@inline
+def unit_backward(dh, h, use_relu):
+    """Gradient with respect to ``a`` of one hidden unit."""
+    return dh * (drelu(h) if use_relu else dtanh(h))
+
+
+def rnn_step(params, x, h_prev, use_relu=False):
+    """One time step in plain NumPy: x (B, D), h_prev (B, H); returns h (B, H)."""
+    a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
+    return plain(unit)(a, use_relu)
+
+
+@jit
+def rnn_forward(h, xW, W_h, b, use_relu, lengths):
+    """Fill h[1:]. h (T+1, B, H), xW = x W_x (T, B, H), b (H,), lengths (B,)."""
+    T, B, H = xW.shape
+    a = np.empty((B, H), h.dtype)
+    for t in range(T):
+        np.dot(h[t], W_h, a)
+        for row in range(B):
+            if t >= lengths[row]:  # past its end the state is carried on
+                h[t + 1, row] = h[t, row]
+                continue
+            a_row, xW_row, h_row = a[row], xW[t, row], h[t + 1, row]
+            for j in range(H):
+                h_row[j] = unit(a_row[j] + xW_row[j] + b[j], use_relu)
+
+
+@jit
+def rnn_backward(da, dh, dy, h, W_h, use_relu, lengths):
+    """Fill da (T, B, H); dh (B, H) enters as the gradient of the final state, leaves as dh0."""
+    T, B, H = da.shape
+    dh_final = dh.copy()
+    for t in range(T - 1, -1, -1):
+        for row in range(B):
+            if t >= lengths[row]:
+                da[t, row] = 0
+                continue
+            da_row, dh_row, dy_row, h_row = da[t, row], dh[row], dy[t, row], h[t + 1, row]
+            for j in range(H):
+                da_row[j] = unit_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
+        np.dot(da[t], W_h.T, dh)
+        for row in range(B):
+            if t >= lengths[row]:  # the final state is the state at the sequence's own end
+                dh[row] = dh_final[row]
+
+
+class RNN(Cell):
+    """Vanilla recurrent layer: x (T, B, input_size) to y (T, B, hidden_size).
+
+    Parameters: ``W_x`` (D, H), ``W_h`` (H, H), ``b`` (H,). The state is h (B, H).
+
+    nonlinearity: "tanh" or "relu".
+    rng: a seed or a numpy Generator, from which ``W_x`` is drawn as Glorot uniform and ``W_h`` as
+        an orthogonal matrix (see ``initializers``); ``b`` starts as zero.
+    dtype: float64 or float32, in which the layer computes.
+    """
+
+    cache_type = RNNCache
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinearity: str = "tanh",
+        rng: Any = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        super().__init__(input_size, hidden_size, dtype)
+        self.nonlinearity = checks.choice(nonlinearity, "nonlinearity", ("tanh", "relu"))
+        D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
+        self.params["W_x"] = glorot_uniform(rng, D, H).astype(self.dtype)
+        self.params["W_h"] = orthogonal(rng, H).astype(self.dtype)
+        self.params["b"] = np.zeros(H, self.dtype)
+
+    def _params(self):
+        D, H = self.input_size, self.hidden_size
+        return checks.params(self, {"W_x": (D, H), "W_h": (H, H), "b": (H,)})
+
+    def _step(self, params, x, h_prev):
+        return (rnn_step(params, x, h_prev, self.nonlinearity == "relu"),)
+
+    def _forward(self, x, state, lengths):
+        W_x, W_h, b = self._params()
+        h = stacked(state[0], len(x))
+        rnn_forward(h, times(x, W_x), W_h, b, self.nonlinearity == "relu", lengths)
+        return RNNCache(x, h, lengths)
+
+    def _backward(self, dy, cache, dstate):
+        W_x, W_h, _ = self._params()
+        x, h, lengths = cache
+        da = empty(dy.shape, self.dtype)
+        rnn_backward(da, dstate[0], dy, h, W_h, self.nonlinearity == "relu", lengths)
+        grads = {
+            "W_x": weight_gradient(x, da),
+            "W_h": weight_gradient(h[:-1], da),
+            "b": bias_gradient(da),
+        }
+        return times(da, W_x.T), grads

@@ -1,0 +1,188 @@
+"""Checks of arguments: each names the argument, what came, and what was expected."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def size(value: Any, name: str) -> int:
+    """A positive whole number."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected a whole number, got {value!r}") from None
+    if isinstance(value, (bool, np.bool_)) or number < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return number
+
+
+def number(
+    value: Any, name: str, low: float = -np.inf, high: float = np.inf, low_included: bool = True
+) -> float:
+    """A finite number between ``low`` and ``high``."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+    inside = (low <= result if low_included else low < result) and result <= high
+    if not (np.isfinite(result) and inside):
+        left = "[" if low_included else "("
+        raise ValueError(
+            f"{name}: expected a finite number in {left}{low:g}, {high:g}], got {value!r}"
+        )
+    return result
+
+
+def choice(value: Any, name: str, options: Iterable[str]) -> str:
+    """One of a few words."""
+    options = tuple(options)
+    if value not in options:
+        expected = " or ".join(repr(option) for option in options)
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return value
+
+
+def float_dtype(dtype: Any) -> np.dtype:
+    """float32 or float64."""
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = None
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+    return result
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """A random generator from a Generator, a seed, or None (a fresh one each time)."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        message = (
+            f"rng: expected a numpy.random.Generator, a whole number >= 0 or None, got {rng!r}"
+        )
+        raise TypeError(message) from None
+
+
+def shape_text(shape: Iterable[Any]) -> str:
+    """Write a shape whose sizes are numbers or names: ``(T, B, 3)``."""
+    shape = tuple(shape)
+    return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def array(
+    value: ArrayLike, name: str, shape: Iterable[int | str], dtype: Any, kinds: str = "biuf"
+) -> np.ndarray:
+    """A C-contiguous array of ``dtype``, without a copy where it is one already.
+
+    ``shape`` holds the size of each axis, or a letter where every size but 0 will do; ``kinds``
+    the kinds of number (``numpy.dtype.kind``) to take, by default all real ones.
+    """
+    expected = tuple(shape)
+    try:
+        result = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: expected an array of numbers, got {type(value).__name__} ({error})"
+        ) from None
+    if result.dtype.kind not in kinds:
+        expected_kind = {"iu": "whole numbers", "biuf": "real numbers"}.get(kinds, "numbers")
+        raise TypeError(
+            f"{name}: expected {expected_kind}, got {result.dtype} ({type(value).__name__})"
+        )
+    fits = result.ndim == len(expected) and all(
+        n > 0 if isinstance(m, str) else n == m for n, m in zip(result.shape, expected, strict=True)
+    )
+    if not fits:
+        hint = ": it is empty" if 0 in result.shape else ""
+        raise ValueError(
+            f"{name}: expected shape {shape_text(expected)}, got {shape_text(result.shape)}{hint}"
+        )
+    return np.require(result, dtype, "C")
+
+
+def lengths(value: ArrayLike | None, T: int, B: int) -> np.ndarray:
+    """The number of valid steps of each sequence, (B,) int64 in 0..T; None means all T."""
+    if value is None:
+        return np.full(B, T, np.int64)
+    result = array(value, "lengths", (B,), None, kinds="iu")
+    if result.min() < 0 or result.max() > T:
+        raise ValueError(f"lengths: expected values in 0..{T}, got {result.min()}..{result.max()}")
+    return result.astype(np.int64)
+
+
+def padding(lengths: np.ndarray, T: int) -> np.ndarray:
+    """(T, B) bool: where a step lies past the end of its sequence."""
+    return np.arange(T)[:, None] >= lengths
+
+
+def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
+    """The layer's parameters in the order of ``shapes``, which a kernel relies on."""
+    if layer.params.keys() != shapes.keys():
+        raise ValueError(f"params: expected the names {sorted(shapes)}, got {sorted(layer.params)}")
+    return [
+        array(layer.params[name], f"params[{name!r}]", shape, layer.dtype)
+        for name, shape in shapes.items()
+    ]
+
+
+def state(
+    value: Any, name: str, layer: Any, B: int, dtype: Any, kinds: str = "biuf"
+) -> list[np.ndarray]:
+    """The arrays (B, H) of a recurrent state or of its gradient; zeros where ``value`` is None.
+
+    ``layer.state_names`` says what they are: ("h",) where the state is one array, ("h", "c") where
+    it is a pair.
+    """
+    names, shape = layer.state_names, (B, layer.hidden_size)
+    if value is None:
+        return [np.zeros(shape, dtype) for _ in names]
+    if len(names) == 1:
+        return [array(value, name, shape, dtype, kinds)]
+    if not isinstance(value, (tuple, list)) or len(value) != len(names):
+        got = f"{len(value)} of them" if isinstance(value, (tuple, list)) else type(value).__name__
+        raise TypeError(
+            f"{name}: expected a pair {shape_text(names)} of arrays {shape_text(shape)}, got {got}"
+        )
+    return [
+        array(v, f"{name} {part}", shape, dtype, kinds)
+        for v, part in zip(value, names, strict=True)
+    ]
+
+
+def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The gradient of an output, zeros where it is None."""
+    if dy is None:
+        return np.zeros(shape, dtype)
+    # A read-only array is another type to Numba, which would compile the kernel once more for it.
+    return np.require(array(dy, "dy", shape, dtype), None, "W")
+
+
+def no_state(value: Any, name: str, layer: Any) -> None:
+    """None, for a layer that keeps no state."""
+    if value is not None:
+        raise TypeError(f"{name}: expected None, since {type(layer).__name__} has no state")
+
+
+def cache_type(value: Any, kind: type) -> Any:
+    """A cache of this kind."""
+    if not isinstance(value, kind):
+        got = type(value).__name__
+        raise TypeError(f"cache: expected the {kind.__name__} that forward returned, got {got}")
+    return value
+
+
+def cache(value: Any, layer: Any) -> None:
+    """A cache that a recurrent layer like this one made in its forward pass."""
+    value = cache_type(value, layer.cache_type)
+    made = (value.x.shape[-1], value.h.shape[-1], value.h.dtype)
+    if made != (layer.input_size, layer.hidden_size, layer.dtype):
+        raise ValueError(
+            f"cache: made by a layer of sizes {made[:2]} and {made[2]}, "
+            f"given to one of sizes {(layer.input_size, layer.hidden_size)} and {layer.dtype}"
+        )

@@ -1,0 +1,1 @@
+"""The classic experiments, each a short script of its own: see ``minirnn list``."""

@@ -1,0 +1,1 @@
+"""Layers without a time loop of their own, and containers."""

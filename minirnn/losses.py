@@ -1,0 +1,112 @@
+"""Losses: the mean over the valid targets, and its gradient with respect to the prediction.
+
+All take ``mask``, an array of 0 and 1 (or bool) whose shape is that of the target or its first axes:
+(T, B) says which steps of which sequences count. A value that does not count may be anything, NaN
+included. The mean is over what counts, so that its size does not depend on the padding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minirnn import checks
+
+
+def mse(y: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple[float, np.ndarray]:
+    """Mean squared error: mean of ``(y - target)^2`` over all valid elements.
+
+    y, target: real numbers of the same shape, say (T, B, D). (Shapes that merely *broadcast* are an
+    error: (B, 1) against (B,) would silently compare everything with everything.)
+    Returns the loss and dy like y. Raises ValueError where the shapes or the mask do not fit.
+    """
+    y = _prediction(y, "y")
+    target = checks.array(target, "target", y.shape, y.dtype)
+    valid = _valid(mask, y.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.where(valid, y - target, 0)
+        count = np.count_nonzero(valid)
+        return float(np.sum(error * error, dtype=np.float64) / count), (error * (2 / count)).astype(
+            y.dtype
+        )
+
+
+def softmax_cross_entropy(
+    logits: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
+) -> tuple[float, np.ndarray]:
+    """Cross-entropy of the softmax in nats: mean of ``-log softmax(logits)[target]``.
+
+    logits: (..., V), any real numbers. target: (...) whole numbers in 0..V-1.
+    With p the softmax, the gradient is ``(p - onehot(target)) / number of valid targets``.
+    Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
+    """
+    logits = _prediction(logits, "logits")
+    if logits.ndim < 1:
+        raise ValueError("logits: expected shape (..., V), got ()")
+    *shape, V = logits.shape
+    target = checks.array(target, "target", shape, None, kinds="iu")
+    valid = _valid(mask, tuple(shape))
+    wrong = valid & ((target < 0) | (target >= V))
+    if wrong.any():
+        at = tuple(int(k) for k in np.argwhere(wrong)[0])
+        raise ValueError(f"target: expected whole numbers in 0..{V - 1}, got {target[at]} at {at}")
+    index = np.where(valid, target, 0)[..., None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        shifted = logits - logits.max(axis=-1, keepdims=True)  # exp() of it is at most 1
+        p = np.exp(shifted)
+        total = p.sum(axis=-1, keepdims=True)
+        nats = np.log(total) - np.take_along_axis(shifted, index, axis=-1)
+        p /= total
+    np.put_along_axis(p, index, np.take_along_axis(p, index, axis=-1) - 1, axis=-1)
+    count = np.count_nonzero(valid)
+    loss = np.sum(np.where(valid, nats[..., 0], 0), dtype=np.float64) / count
+    return float(loss), np.where(valid[..., None], p / count, 0).astype(logits.dtype)
+
+
+def binary_cross_entropy(
+    logits: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
+) -> tuple[float, np.ndarray]:
+    """Cross-entropy of the sigmoid in nats: mean of ``-t log s(a) - (1 - t) log(1 - s(a))``.
+
+    logits: a, any real numbers. target: t of the same shape, in 0..1.
+    Written as ``max(a, 0) - a t + log(1 + exp(-|a|))``, in which nothing overflows; the gradient is
+    ``(s(a) - t) / number of valid targets``.
+    Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
+    """
+    a = _prediction(logits, "logits")
+    t = checks.array(target, "target", a.shape, a.dtype)
+    valid = _valid(mask, a.shape)
+    wrong = valid & ~((t >= 0) & (t <= 1))
+    if wrong.any():
+        at = tuple(int(k) for k in np.argwhere(wrong)[0])
+        raise ValueError(f"target: expected numbers in 0..1, got {t[at]} at {at}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        e = np.exp(-np.abs(a))
+        nats = np.maximum(a, 0) - a * t + np.log1p(e)
+        s = np.where(a >= 0, 1, e) / (1 + e)
+        count = np.count_nonzero(valid)
+        loss = np.sum(np.where(valid, nats, 0), dtype=np.float64) / count
+        return float(loss), np.where(valid, (s - t) / count, 0).astype(a.dtype)
+
+
+def _prediction(value: ArrayLike, name: str) -> np.ndarray:
+    """An array of float32 or float64, as it came, or float64 made of whole numbers."""
+    value = np.asarray(value)
+    dtype = value.dtype if value.dtype in (np.float32, np.float64) else np.float64
+    return checks.array(value, name, value.shape, dtype)
+
+
+def _valid(mask: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
+    """The mask as bool of the whole shape; all True where there is none."""
+    if 0 in shape:
+        raise ValueError(f"target: expected at least one, got shape {checks.shape_text(shape)}")
+    if mask is None:
+        return np.ones(shape, bool)
+    mask = np.asarray(mask)
+    mask = checks.array(mask, "mask", shape[: max(mask.ndim, 1)], None, kinds="biuf")
+    if not np.isin(mask, (0, 1)).all():
+        raise ValueError("mask: expected 0 and 1 (or bool), got other values")
+    if not mask.any():
+        raise ValueError("mask: expected at least one valid target, got none")
+    mask = mask.astype(bool).reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
+    return np.broadcast_to(mask, shape)

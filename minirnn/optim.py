@@ -1,0 +1,149 @@
+"""Optimizers: each changes the parameters in place, given their gradients.
+
+Symbols: p a parameter, g its gradient, lr the learning rate. Every optimizer keeps its running
+averages in ``state``, a dictionary by the name of the parameter, and counts its steps in ``steps``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from minirnn import checks
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Optimizer:
+    """What the optimizers share: the learning rate ``lr`` and the loop over the parameters."""
+
+    slots: tuple[str, ...] = ()  # names of the running averages
+
+    def __init__(self, lr: float) -> None:
+        self.lr = checks.number(lr, "lr", 0)
+        self.steps = 0
+        self.state: dict[str, dict[str, np.ndarray]] = {}
+
+    def step(self, params: Arrays, grads: Arrays) -> None:
+        """Change every parameter in place. ``grads`` has the keys and shapes of ``params``."""
+        if params.keys() != grads.keys():
+            odd = sorted(params.keys() ^ grads.keys())
+            raise ValueError(f"grads: expected the names of params, but only one of them has {odd}")
+        for name, p in params.items():
+            if np.shape(grads[name]) != p.shape:
+                expected, got = checks.shape_text(p.shape), checks.shape_text(np.shape(grads[name]))
+                raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
+        self.steps += 1
+        for name, p in params.items():
+            if name not in self.state:
+                self.state[name] = {slot: np.zeros_like(p) for slot in self.slots}
+            self.update(p, grads[name], **self.state[name])
+
+    def update(self, p: np.ndarray, g: np.ndarray, **slots: np.ndarray) -> None:
+        """Change one parameter and its running averages in place."""
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``p -= lr * g``.
+
+    With momentum (Polyak 1964) ``v = momentum * v + g; p -= lr * v``; with ``nesterov=True``
+    ``p -= lr * (g + momentum * v)`` (Sutskever et al. 2013). As in PyTorch, lr stands outside of v.
+    """
+
+    slots = ("v",)
+
+    def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(lr)
+        self.momentum = checks.number(momentum, "momentum", 0, 1)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected a momentum above 0 with it, got 0")
+
+    def update(self, p, g, v):
+        if self.momentum == 0:
+            p -= self.lr * g
+            return
+        v *= self.momentum
+        v += g
+        p -= self.lr * (g + self.momentum * v if self.nesterov else v)
+
+
+class RMSProp(Optimizer):
+    """RMSProp (Tieleman & Hinton 2012).
+
+    ``s = decay * s + (1 - decay) * g^2; p -= lr * g / (sqrt(s) + eps)``
+    """
+
+    slots = ("s",)
+
+    def __init__(self, lr: float = 1e-3, decay: float = 0.9, eps: float = 1e-7) -> None:
+        super().__init__(lr)
+        self.decay = checks.number(decay, "decay", 0, 1)
+        self.eps = checks.number(eps, "eps", 0, low_included=False)
+
+    def update(self, p, g, s):
+        s *= self.decay
+        s += (1 - self.decay) * g * g
+        p -= self.lr * g / (np.sqrt(s) + self.eps)
+
+
+class Adagrad(Optimizer):
+    """Adagrad (Duchi et al. 2011): ``s = s + g^2; p -= lr * g / (sqrt(s) + eps)``."""
+
+    slots = ("s",)
+
+    def __init__(self, lr: float = 1e-2, eps: float = 1e-10) -> None:
+        super().__init__(lr)
+        self.eps = checks.number(eps, "eps", 0, low_included=False)
+
+    def update(self, p, g, s):
+        s += g * g
+        p -= self.lr * g / (np.sqrt(s) + self.eps)
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015).
+
+    With k the number of the step, ``m = beta1 * m + (1 - beta1) * g``,
+    ``v = beta2 * v + (1 - beta2) * g^2``, and
+    ``p -= lr * (m / (1 - beta1^k)) / (sqrt(v / (1 - beta2^k)) + eps)``.
+    """
+
+    slots = ("m", "v")
+
+    def __init__(
+        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+    ) -> None:
+        super().__init__(lr)
+        self.beta1 = checks.number(beta1, "beta1", 0, 1 - 1e-12)
+        self.beta2 = checks.number(beta2, "beta2", 0, 1 - 1e-12)
+        self.eps = checks.number(eps, "eps", 0, low_included=False)
+
+    def update(self, p, g, m, v):
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        v *= self.beta2
+        v += (1 - self.beta2) * g * g
+        m_hat = m / (1 - self.beta1**self.steps)
+        v_hat = v / (1 - self.beta2**self.steps)
+        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+
+
+def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
+    """Scale all gradients, in place, so that their joint norm is at most ``max_norm``.
+
+    This keeps the direction (Pascanu et al. 2013). Returns the norm before. If that is infinite or
+    NaN, the gradients stay as they are, since no scale would make them right.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm: expected a number above 0, got {max_norm!r}")
+    norm = float(np.sqrt(sum(np.vdot(g, g) for g in grads.values())))
+    if not np.isfinite(norm):  # perhaps only the squares overflowed: once more in another unit
+        unit = max(float(np.max(np.abs(g))) for g in grads.values())
+        norm = unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))
+    if np.isfinite(norm) and norm > max_norm:
+        for g in grads.values():
+            g *= max_norm / norm
+    return norm

@@ -1,0 +1,159 @@
+"""The training loop: epochs of batches, validation, early stopping."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minirnn import checks
+from minirnn.bptt import bptt, evaluate
+from minirnn.optim import Optimizer, clip_grad_norm
+
+
+@dataclass
+class History:
+    """What happened in each epoch, and why it ended."""
+
+    loss: list[float] = field(default_factory=list)  # mean over the epoch's batches
+    val_loss: list[float] = field(default_factory=list)  # after the epoch; empty without validation
+    grad_norm: list[float] = field(default_factory=list)  # mean over the batches, before clipping
+    lr: list[float] = field(default_factory=list)
+    best_epoch: int | None = None  # the one of the lowest val_loss, counted from 0
+    stopped_early: bool = False
+
+
+def fit(
+    model: Any,
+    loss_fn: Callable,
+    data: Any,
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    validation: Any = None,
+    patience: int | None = None,
+    schedule: Callable[[int], float] | None = None,
+    max_norm: float | None = None,
+    rng: Any = None,
+    progress: bool | None = None,
+) -> History:
+    """Train ``model`` in place and return what happened.
+
+    data: what an epoch consists of. One batch, a tuple ``(x, target)``, ``(x, target, lengths)`` or
+        ``(x, target, lengths, mask)``; or a list of batches; or a function of a numpy Generator that
+        returns the batches, shuffled for instance. Each batch starts from a zero state.
+    validation: likewise; its loss is measured after each epoch. With ``patience``, training ends
+        when that many epochs in a row brought no new lowest loss, and in the end the parameters of
+        the best epoch are put back.
+    schedule: a function from the epoch's number (from 0) to its learning rate.
+    max_norm: clip the joint norm of each batch's gradients to this.
+    rng: a seed or Generator, for shuffling, dropout and the like.
+    progress: whether to draw a progress bar on stderr; None draws one on a terminal only.
+
+    Raises FloatingPointError at the first loss or gradient that is not finite, before it reaches the
+    parameters, saying at which step and where.
+    """
+    epochs = checks.size(epochs, "epochs")
+    rng = checks.generator(rng)
+    if patience is not None:
+        patience = checks.size(patience, "patience")
+        if validation is None:
+            raise ValueError("patience: expected validation data with it, got none")
+    history = History()
+    best: dict[str, np.ndarray] = {}
+    with _progress_bar(epochs, progress) as bar:
+        for epoch in range(epochs):
+            if schedule is not None:
+                optimizer.lr = checks.number(schedule(epoch), f"schedule({epoch})", 0)
+            losses, norms = [], []
+            for number, (x, target, lengths, mask) in enumerate(batches_of(data, rng, "data")):
+                where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
+                loss, grads, _ = bptt(model, loss_fn, x, target, None, lengths, mask, rng=rng)
+                if not np.isfinite(loss):
+                    raise FloatingPointError(_why_not_finite(where, loss, model, x, target))
+                norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
+                if not np.isfinite(norm):
+                    raise FloatingPointError(_which_not_finite(where, loss, grads))
+                optimizer.step(model.params, grads)
+                losses.append(loss)
+                norms.append(norm)
+            history.loss.append(float(np.mean(losses)))
+            history.grad_norm.append(float(np.mean(norms)))
+            history.lr.append(optimizer.lr)
+            if validation is not None:
+                batches = batches_of(validation, rng, "validation")
+                history.val_loss.append(evaluate(model, loss_fn, batches))
+                if history.best_epoch is None or history.val_loss[-1] < min(history.val_loss[:-1]):
+                    history.best_epoch = epoch
+                    if patience is not None:
+                        best = {name: p.copy() for name, p in model.params.items()}
+            bar.set_postfix(
+                {
+                    name: f"{values[-1]:.4g}"
+                    for name, values in (("loss", history.loss), ("val", history.val_loss))
+                    if values
+                }
+            )
+            bar.update()
+            if patience is not None and epoch - history.best_epoch >= patience:
+                history.stopped_early = True
+                break
+    for name, value in best.items():
+        model.params[name][...] = value
+    return history
+
+
+def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple]:
+    """The batches (x, target, lengths, mask) of one epoch, None where there are no last two."""
+    if callable(data):
+        data = data(rng)
+    elif isinstance(data, tuple) and len(data) >= 2 and not isinstance(data[0], (tuple, list)):
+        data = [data]
+    empty = True
+    for batch in data:
+        if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 4:
+            got = f"{type(batch).__name__} of {len(batch)}" if hasattr(batch, "__len__") else batch
+            raise TypeError(
+                f"{name}: expected batches (x, target), (x, target, lengths) or "
+                f"(x, target, lengths, mask), got {got}"
+            )
+        empty = False
+        yield (*batch, None, None)[:4]
+    if empty:
+        raise ValueError(
+            f"{name}: expected at least one batch an epoch, got none (a generator that is used up?)"
+        )
+
+
+def _progress_bar(epochs: int, progress: bool | None) -> Any:
+    from tqdm import tqdm  # only here, since importing it takes a while
+
+    disable = None if progress is None else not progress
+    return tqdm(total=epochs, unit="epoch", disable=disable, file=sys.stderr)
+
+
+def _why_not_finite(where: str, loss: float, model: Any, x: Any, target: Any) -> str:
+    suspects = {"x": x, "target": target} | {f"parameter {n!r}": p for n, p in model.params.items()}
+    for name, value in suspects.items():
+        value = np.asarray(value)
+        bad = value.size - np.count_nonzero(np.isfinite(value))
+        if bad:
+            return f"{where}: the loss is {loss}, since {name} has {bad} values that are not finite"
+    return (
+        f"{where}: the loss is {loss}; x, target and all parameters are finite, so the prediction "
+        f"has overflowed. A lower learning rate, max_norm=1.0 or scaled inputs usually help."
+    )
+
+
+def _which_not_finite(where: str, loss: float, grads: dict[str, np.ndarray]) -> str:
+    counts = {name: g.size - np.count_nonzero(np.isfinite(g)) for name, g in grads.items()}
+    bad = ", ".join(
+        f"{name!r} ({n} of {grads[name].size} values)" for name, n in counts.items() if n
+    )
+    return (
+        f"{where}: the gradient is not finite in {bad or 'its norm'}; the loss was {loss:.6g}. "
+        f"A lower learning rate, max_norm=1.0 or scaled inputs usually help."
+    )
