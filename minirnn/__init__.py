@@ -19,6 +19,7 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.sequential import Sequential
 from minirnn.losses import binary_cross_entropy, mse, softmax_cross_entropy
 from minirnn.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm
+from minirnn.protocol import Layer
 from minirnn.train import History, fit
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "Adam",
     "History",
     "Last",
+    "Layer",
     "Linear",
     "RMSProp",
     "Sequential",

@@ -30,7 +30,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.empty(shape, dtype)
     with _lock:
         k = next((k for k in reversed(range(len(_store))) if _store[k].size == size), None)
-        block = np.empty(size, np.uint8) if k is None else _store.pop(k)
+        block: Any = np.empty(size, np.uint8) if k is None else _store.pop(k)
     # The memoryview in between makes ``whole`` the base of every view of it, so that the block
     # comes back only when the last view is gone.
     whole = np.frombuffer(memoryview(block), dtype)

@@ -10,6 +10,7 @@ without branches, LLVM works on 4 to 16 values at once, and a value costs 0.4 to
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import literal_unroll, types
@@ -148,8 +149,11 @@ _BY_DTYPE = {
 }
 
 
+_JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
+
+
 def _use_in_kernels(function):
-    @overload(function, jit_options={"forceinline": True, **OPTIONS})
+    @overload(function, jit_options=_JIT_OPTIONS)
     def choose(s):
         kernel_function = _BY_DTYPE[s][function]
         return lambda s: kernel_function(s)

@@ -9,24 +9,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.protocol import Layer, State
 
 
 def bptt(
-    model: Any,
+    model: Layer,
     loss_fn: Callable,
     x: ArrayLike,
     target: ArrayLike,
-    state: Any = None,
+    state: State = None,
     lengths: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     training: bool = True,
     rng: Any = None,
-) -> tuple[float, dict[str, np.ndarray], Any]:
+) -> tuple[float, dict[str, np.ndarray], State]:
     """Loss of one batch, the gradients of all parameters, and the final state.
 
     model: a layer; its ``forward`` takes x, state, lengths, training and rng.
     loss_fn: ``loss_fn(y, target)`` or ``loss_fn(y, target, mask=mask)``, returning loss and dy.
-    lengths: (B,). If the model's output is a sequence (T, B, K) and there is no mask, the steps past
+    lengths: (B,). If the model's output is a sequence (T, B, K) and there is no mask, the steps
+    past
         each sequence's end do not count.
     """
     y, state, cache = model.forward(x, state, lengths, training, rng)
@@ -35,8 +37,8 @@ def bptt(
     return loss, grads, state
 
 
-def evaluate(model: Any, loss_fn: Callable, batches: Iterable[tuple]) -> float:
-    """The mean loss over batches ``(x, target, lengths, mask)``, weighted by their numbers of rows."""
+def evaluate(model: Layer, loss_fn: Callable, batches: Iterable[tuple]) -> float:
+    """The mean loss over batches ``(x, target, lengths, mask)``, weighted by numbers of rows."""
     total, rows = 0.0, 0
     for x, target, lengths, mask in batches:
         y, _, _ = model.forward(x, None, lengths)

@@ -76,7 +76,7 @@ def shape_text(shape: Iterable[Any]) -> str:
 
 
 def array(
-    value: ArrayLike, name: str, shape: Iterable[int | str], dtype: Any, kinds: str = "biuf"
+    value: ArrayLike | None, name: str, shape: Iterable[int | str], dtype: Any, kinds: str = "biuf"
 ) -> np.ndarray:
     """A C-contiguous array of ``dtype``, without a copy where it is one already.
 

@@ -24,19 +24,19 @@ GATE_WORDS = {
 }
 
 HINTS = {
-    "derivative": "In terms of the output s the derivative of a sigmoid is s (1 - s), that of a tanh "
+    "derivative": "In terms of the output s the derivative of a sigmoid is s (1 - s), of a tanh "
     "1 - s^2. Is it applied twice, to the wrong gate, or to a value before the activation?",
-    "cell path": "c reaches the loss through h = o * tanh(c) too: dc gains dh * o * (1 - tanh(c)^2).",
+    "cell path": "c reaches the loss through h = o * tanh(c): dc gains dh * o * (1 - tanh(c)^2).",
     "dh carry": "h[t] is an input of step t+1: dh[t] = dy[t] + da[t+1] W_h^T. Is it assigned?",
     "dc carry": "c[t] is an input of step t+1: dc[t] starts from dc[t+1] * f[t+1]. Is it assigned?",
     "dW_x": "dW_x = sum over t of x[t]^T da[t].",
-    "dW_h": "dW_h = sum over t of h[t-1]^T da[t]: the state *before* the step, h0 for the first one.",
+    "dW_h": "dW_h = sum over t of h[t-1]^T da[t], with the state *before* the step, h0 at first.",
     "db": "db = sum of da over steps and rows, each gate's from its own da.",
     "dx": "dx[t] = da[t] W_x^T, with the da of all gates. Transposed, or one gate left out?",
     "dh0": "dh0 = da[0] W_h^T, with the da of all gates (GRU: and the direct path dh * z).",
     "dc0": "dc0 = dc[0] * f[0].",
-    "sum": "The same parameter is used at every step: add up over time (+=), starting from zero.",
-    "final": "The loss may also depend on the final state: start the loop from dstate, not from zero.",
+    "sum": "The same parameter is used at every step: add up over time (+=), from zero.",
+    "final": "The loss may depend on the final state too: start the loop from dstate, not zero.",
     "lengths": "Past its end a sequence has da = 0, and dh and dc go through unchanged.",
 }
 

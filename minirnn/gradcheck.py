@@ -1,9 +1,9 @@
 """Gradient checks: is the written backward pass the derivative of the forward pass?
 
-The loss is a random projection of everything that comes out, ``sum(R_y * y) + sum(R_s * state)``, so
-that no error can hide in an output that the loss does not see. Its derivative by each single entry of
-each parameter, of the input and of the initial state is measured and compared with what ``backward``
-returns. Two ways to measure:
+The loss is a random projection of everything that comes out, ``sum(R_y * y) + sum(R_s * state)``,
+so that no error can hide in an output that the loss does not see. Its derivative by each single
+entry of each parameter, of the input and of the initial state is measured and compared with what
+``backward`` returns. Two ways to measure:
 
 - ``central``: finite differences of ``forward``. D(s) = (f(v + s) - f(v - s)) / 2s has an error in
   s^2, s^4, ...; from D(s), D(s/2), D(s/4) Richardson's extrapolation removes the first two, and how
@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.protocol import Layer
 
 COMPLEX_STEP = 1e-30
 TOLERANCE = {"central": 1e-7, "complex": 1e-12}
@@ -78,7 +79,7 @@ class Report:
 
 
 def gradcheck(
-    layer: Any,
+    layer: Layer,
     x: ArrayLike,
     state: Any = None,
     lengths: ArrayLike | None = None,
@@ -101,9 +102,9 @@ def gradcheck(
     jitter: the parameters are moved at random by about this much while they are checked (and put
         back), since a parameter that is zero hides errors in what it is multiplied with.
 
-    Returns a ``Report``: ``report.ok``, ``report.max_rel_error``, ``print(report)``. If the gradient
-    is wrong, its ``verdict`` says where the error was first seen when going from one step to many.
-    Raises ValueError where there is nothing to check (float32, a missing method).
+    Returns a ``Report``: ``report.ok``, ``report.max_rel_error``, ``print(report)``. If the
+    gradient is wrong, its ``verdict`` says where the error was first seen when going from one
+    step to many. Raises ValueError where there is nothing to check (float32, a missing method).
     """
     method = checks.choice(method, "method", TOLERANCE)
     tol = TOLERANCE[method] if tol is None else checks.number(tol, "tol", 0, low_included=False)
@@ -219,7 +220,7 @@ class Problem:
 
 
 def measure_central(problem: Problem, tol: float) -> tuple[dict, dict]:
-    """Derivatives by finite differences, for each array (sources, *shape), and their uncertainty."""
+    """Derivatives by finite differences, for each array (sources, size), and their uncertainty."""
     measured, doubt = {}, {}
     for name, array in problem.arrays().items():
         n = len(problem.source_names)
@@ -241,7 +242,8 @@ def _derivative(problem: Problem, flat: np.ndarray, k: int, tol: float) -> tuple
         flat[k] = value
         return problem.by_source(above - below) / (high - low), np.abs(above).max()
 
-    best, least = None, np.inf
+    best: tuple = ()
+    least = np.inf
     step = 0.02 * max(1.0, abs(value))
     for _ in range(6):
         (d1, size), (d2, _), (d4, _) = difference(step), difference(step / 2), difference(step / 4)
@@ -249,7 +251,7 @@ def _derivative(problem: Problem, flat: np.ndarray, k: int, tol: float) -> tuple
         result = (16 * r4 - r2) / 15
         rounding = 1e-15 * size / step
         doubt = np.abs(result - r4) / 4 + rounding
-        if best is None or doubt.max() < least:
+        if not best or doubt.max() < least:
             best, least = (result, doubt), doubt.max()
         if np.all(doubt <= 0.1 * tol * np.abs(result).max() + 2 * rounding):
             break

@@ -1,8 +1,9 @@
 """Losses: the mean over the valid targets, and its gradient with respect to the prediction.
 
-All take ``mask``, an array of 0 and 1 (or bool) whose shape is that of the target or its first axes:
-(T, B) says which steps of which sequences count. A value that does not count may be anything, NaN
-included. The mean is over what counts, so that its size does not depend on the padding.
+All take ``mask``, an array of 0 and 1 (or bool) whose shape is that of the target or its first
+axes: (T, B) says which steps of which sequences count. A value that does not count may be
+anything, NaN included. The mean is over what counts, so that its size does not depend on the
+padding.
 """
 
 from __future__ import annotations

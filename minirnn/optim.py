@@ -6,7 +6,7 @@ averages in ``state``, a dictionary by the name of the parameter, and counts its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Optimizer:
     """What the optimizers share: the learning rate ``lr`` and the loop over the parameters."""
 
     slots: tuple[str, ...] = ()  # names of the running averages
+    update: Callable[..., None]  # (p, g, *running averages): change p and them in place
 
     def __init__(self, lr: float) -> None:
         self.lr = checks.number(lr, "lr", 0)
@@ -39,10 +40,6 @@ class Optimizer:
             if name not in self.state:
                 self.state[name] = {slot: np.zeros_like(p) for slot in self.slots}
             self.update(p, grads[name], **self.state[name])
-
-    def update(self, p: np.ndarray, g: np.ndarray, **slots: np.ndarray) -> None:
-        """Change one parameter and its running averages in place."""
-        raise NotImplementedError
 
 
 class SGD(Optimizer):

@@ -12,6 +12,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.bptt import bptt, evaluate
 from minirnn.optim import Optimizer, clip_grad_norm
+from minirnn.protocol import Layer
 
 
 @dataclass
@@ -27,7 +28,7 @@ class History:
 
 
 def fit(
-    model: Any,
+    model: Layer,
     loss_fn: Callable,
     data: Any,
     optimizer: Optimizer,
@@ -43,8 +44,8 @@ def fit(
     """Train ``model`` in place and return what happened.
 
     data: what an epoch consists of. One batch, a tuple ``(x, target)``, ``(x, target, lengths)`` or
-        ``(x, target, lengths, mask)``; or a list of batches; or a function of a numpy Generator that
-        returns the batches, shuffled for instance. Each batch starts from a zero state.
+        ``(x, target, lengths, mask)``; or a list of batches; or a function of a numpy Generator
+        that returns the batches, shuffled for instance. Each batch starts from a zero state.
     validation: likewise; its loss is measured after each epoch. With ``patience``, training ends
         when that many epochs in a row brought no new lowest loss, and in the end the parameters of
         the best epoch are put back.
@@ -53,8 +54,8 @@ def fit(
     rng: a seed or Generator, for shuffling, dropout and the like.
     progress: whether to draw a progress bar on stderr; None draws one on a terminal only.
 
-    Raises FloatingPointError at the first loss or gradient that is not finite, before it reaches the
-    parameters, saying at which step and where.
+    Raises FloatingPointError at the first loss or gradient that is not finite, before it reaches
+    the parameters, saying at which step and where.
     """
     epochs = checks.size(epochs, "epochs")
     rng = checks.generator(rng)
@@ -98,7 +99,7 @@ def fit(
                 }
             )
             bar.update()
-            if patience is not None and epoch - history.best_epoch >= patience:
+            if patience is not None and epoch - (history.best_epoch or 0) >= patience:
                 history.stopped_early = True
                 break
     for name, value in best.items():

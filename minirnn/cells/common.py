@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn._memory import empty
+from minirnn.protocol import State
 
 
 class Cell:
@@ -21,6 +24,9 @@ class Cell:
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
     state_names: tuple[str, ...] = ("h",)  # also the names under which the cache stacks the states
     cache_type: type
+    _step: Callable[..., tuple]
+    _forward: Callable[..., Any]
+    _backward: Callable[..., tuple[np.ndarray, dict[str, np.ndarray]]]
 
     def __init__(self, input_size: int, hidden_size: int, dtype: Any) -> None:
         self.input_size = checks.size(input_size, "input_size")
@@ -28,7 +34,14 @@ class Cell:
         self.dtype = checks.float_dtype(dtype)
         self.params: dict[str, np.ndarray] = {}
 
-    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+    def forward(
+        self,
+        x: ArrayLike,
+        state: State = None,
+        lengths: ArrayLike | None = None,
+        training: bool = False,
+        rng: Any = None,
+    ) -> tuple[np.ndarray, State, Any]:
         """Run over a whole sequence.
 
         x: (T, B, input_size), cast to the layer's dtype.
@@ -52,7 +65,9 @@ class Cell:
         y = np.where(past_end, 0, cache.h[1:]) if padded else cache.h[1:]
         return read_only(y), as_state(final), cache
 
-    def backward(self, dy, cache, dstate=None):
+    def backward(
+        self, dy: ArrayLike | None, cache: Any, dstate: State = None
+    ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
         """Back-propagate through time.
 
         dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
@@ -69,7 +84,9 @@ class Cell:
         dx, grads = self._backward(dy, cache, dstate)
         return dx, as_state(dstate), {name: grads[name] for name in self.params}
 
-    def step(self, x, state=None, params=None):
+    def step(
+        self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, State]:
         """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
 
         x: (B, input_size), complex numbers included; state as in ``forward``; params: a dictionary

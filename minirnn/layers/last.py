@@ -1,16 +1,19 @@
 """The last step of a sequence, for models that read a sequence and then answer once.
 
-Axes: T time, B batch, D features. Forward: ``y[b] = x[lengths[b] - 1, b]``. Backward: dx is zero but
-for ``dx[lengths[b] - 1, b] = dy[b]``.
+Axes: T time, B batch, D features. Forward: ``y[b] = x[lengths[b] - 1, b]``. Backward: dx is zero
+but for ``dx[lengths[b] - 1, b] = dy[b]``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.protocol import State
 
 
 class LastCache(NamedTuple):
@@ -29,7 +32,14 @@ class Last:
     def __init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
 
-    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+    def forward(
+        self,
+        x: ArrayLike,
+        state: State = None,
+        lengths: ArrayLike | None = None,
+        training: bool = False,
+        rng: Any = None,
+    ) -> tuple[np.ndarray, State, Any]:
         """Returns y (B, D), None (there is no state) and the cache. lengths: (B,) in 1..T."""
         dtype = np.result_type(np.asarray(x).dtype, np.float32)
         x = checks.array(x, "x", ("T", "B", "D"), dtype)
@@ -42,7 +52,9 @@ class Last:
             )
         return x[last, np.arange(B)], None, LastCache(x.shape, last)
 
-    def backward(self, dy, cache, dstate=None):
+    def backward(
+        self, dy: ArrayLike | None, cache: Any, dstate: State = None
+    ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
         """Returns dx (T, B, D), None, and an empty dictionary."""
         checks.no_state(dstate, "dstate", self)
         (T, B, D), last = checks.cache_type(cache, LastCache)
@@ -51,6 +63,8 @@ class Last:
         dx[last, np.arange(B)] = dy
         return dx, None, {}
 
-    def step(self, x, state=None, params=None):
+    def step(
+        self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, State]:
         """The last of the steps so far is the one that came: returns x and None."""
-        return x, None
+        return np.asarray(x), None

@@ -6,13 +6,16 @@ Axes: T time, B batch, D input, K output. Forward: ``y = x W + b``, at every ste
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.initializers import glorot_uniform
 from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.protocol import State
 
 
 class LinearCache(NamedTuple):
@@ -38,7 +41,14 @@ class Linear:
         W = glorot_uniform(checks.generator(rng), D, K)
         self.params = {"W": W.astype(self.dtype), "b": np.zeros(K, self.dtype)}
 
-    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+    def forward(
+        self,
+        x: ArrayLike,
+        state: State = None,
+        lengths: ArrayLike | None = None,
+        training: bool = False,
+        rng: Any = None,
+    ) -> tuple[np.ndarray, State, Any]:
         """Returns y, None (there is no state) and the cache.
 
         x: (T, B, D) or (B, D). lengths: (B,), for x (T, B, D): past its end a sequence's y is zero.
@@ -55,7 +65,9 @@ class Linear:
             y[past_end] = 0
         return y, None, LinearCache(x, past_end)
 
-    def backward(self, dy, cache, dstate=None):
+    def backward(
+        self, dy: ArrayLike | None, cache: Any, dstate: State = None
+    ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
         """Returns dx like x, None, and the gradients of ``W`` and ``b``."""
         checks.no_state(dstate, "dstate", self)
         x, past_end = checks.cache_type(cache, LinearCache)
@@ -65,7 +77,9 @@ class Linear:
         W, _ = self._params()
         return times(dy, W.T), None, {"W": weight_gradient(x, dy), "b": bias_gradient(dy)}
 
-    def step(self, x, state=None, params=None):
+    def step(
+        self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, State]:
         """One time step in plain NumPy, of any dtype: x (B, D); returns y (B, K) and None."""
         params = params or self.params
         return np.asarray(x) @ params["W"] + params["b"], None

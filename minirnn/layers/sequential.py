@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.protocol import State
 
 
 class Sequential:
@@ -41,40 +43,54 @@ class Sequential:
             }
         )
 
-    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+    def forward(
+        self,
+        x: ArrayLike,
+        state: State = None,
+        lengths: ArrayLike | None = None,
+        training: bool = False,
+        rng: Any = None,
+    ) -> tuple[np.ndarray, State, Any]:
         """Returns y, the list of the layers' final states, and the list of their caches.
 
         Arguments as for each of the layers; ``rng`` is shared by those that draw.
         """
+        y: Any = x
         states, caches = [], []
         rng = None if rng is None else checks.generator(rng)
         for layer, s in zip(self.layers, self._split_state(state, "state"), strict=True):
-            x, s, cache = layer.forward(x, s, lengths, training, rng)
-            if np.ndim(x) < 3:  # no sequence any more
+            y, s, cache = layer.forward(y, s, lengths, training, rng)
+            if np.ndim(y) < 3:  # no sequence any more
                 lengths = None
             states.append(s)
             caches.append(cache)
-        return x, states, caches
+        return y, states, caches
 
-    def backward(self, dy, cache, dstate=None):
-        """Returns dx, the list of the gradients of the initial states, and all gradients by name."""
+    def backward(
+        self, dy: ArrayLike | None, cache: Any, dstate: State = None
+    ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
+        """Returns dx, the list of the initial states' gradients, and all parameters' by name."""
         if not isinstance(cache, list) or len(cache) != len(self.layers):
             raise TypeError(f"cache: expected the list of {len(self.layers)} that forward returned")
+        dx: Any = dy
         grads: dict[str, np.ndarray] = {}
         dstates = self._split_state(dstate, "dstate")
         for k in reversed(range(len(self.layers))):
-            dy, dstates[k], layer_grads = self.layers[k].backward(dy, cache[k], dstates[k])
+            dx, dstates[k], layer_grads = self.layers[k].backward(dx, cache[k], dstates[k])
             grads |= {f"{k}.{name}": g for name, g in layer_grads.items()}
-        return dy, dstates, {name: grads[name] for name in self.params}
+        return dx, dstates, {name: grads[name] for name in self.params}
 
-    def step(self, x, state=None, params=None):
+    def step(
+        self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, State]:
         """One time step through all layers in plain NumPy: x (B, D); returns y and the states."""
+        y: Any = x
         params = params or self.params
         states = self._split_state(state, "state")
         for k, layer in enumerate(self.layers):
             own = {name: params[f"{k}.{name}"] for name in layer.params}
-            x, states[k] = layer.step(x, states[k], own)
-        return x, states
+            y, states[k] = layer.step(y, states[k], own)
+        return y, states
 
     def _split_state(self, state, name):
         if state is None:
