@@ -135,10 +135,10 @@ class Problem:
 
     def __init__(self, layer, x, state, lengths, training, rng, generator):
         self.layer, self.lengths, self.training, self.rng = layer, lengths, training, rng
-        x = np.asarray(x)
-        self.discrete = x.dtype.kind in "iu" and not hasattr(layer, "input_size")
-        self.x = x.copy() if self.discrete else np.array(x, np.float64)
-        y, final, _ = layer.forward(self.x, state, lengths, training, rng)
+        y, final, cache = layer.forward(x, state, lengths, training, rng)
+        dx, _, _ = layer.backward(np.zeros_like(y), cache, _map(np.zeros_like, final))
+        self.discrete = dx is None  # tokens, say: there is nothing to differentiate
+        self.x = np.array(x) if self.discrete else np.array(x, np.float64)
         if state is None:
             state = _map(lambda s: generator.normal(size=s.shape), final)
         self.state = _map(lambda s: np.array(s, np.float64), state)

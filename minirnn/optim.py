@@ -136,10 +136,11 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm: expected a number above 0, got {max_norm!r}")
-    norm = float(np.sqrt(sum(np.vdot(g, g) for g in grads.values())))
-    if not np.isfinite(norm):  # perhaps only the squares overflowed: once more in another unit
-        unit = max(float(np.max(np.abs(g))) for g in grads.values())
-        norm = unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = float(np.sqrt(sum(np.vdot(g, g) for g in grads.values())))
+        if not np.isfinite(norm):  # perhaps only the squares overflowed: once more in another unit
+            unit = max(float(np.max(np.abs(g))) for g in grads.values())
+            norm = unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))
     if np.isfinite(norm) and norm > max_norm:
         for g in grads.values():
             g *= max_norm / norm

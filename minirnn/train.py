@@ -70,34 +70,29 @@ def fit(
             if schedule is not None:
                 optimizer.lr = checks.number(schedule(epoch), f"schedule({epoch})", 0)
             losses, norms = [], []
-            for number, (x, target, lengths, mask) in enumerate(batches_of(data, rng, "data")):
+            for number, batch in enumerate(batches_of(data, rng, "data")):
                 where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
-                loss, grads, _ = bptt(model, loss_fn, x, target, None, lengths, mask, rng=rng)
-                if not np.isfinite(loss):
-                    raise FloatingPointError(_why_not_finite(where, loss, model, x, target))
-                norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
-                if not np.isfinite(norm):
-                    raise FloatingPointError(_which_not_finite(where, loss, grads))
-                optimizer.step(model.params, grads)
+                loss, norm = _train_step(model, loss_fn, batch, optimizer, max_norm, rng, where)
                 losses.append(loss)
                 norms.append(norm)
             history.loss.append(float(np.mean(losses)))
             history.grad_norm.append(float(np.mean(norms)))
             history.lr.append(optimizer.lr)
+            shown = {"loss": f"{history.loss[-1]:.4g}"}
             if validation is not None:
                 batches = batches_of(validation, rng, "validation")
-                history.val_loss.append(evaluate(model, loss_fn, batches))
-                if history.best_epoch is None or history.val_loss[-1] < min(history.val_loss[:-1]):
+                val_loss = evaluate(model, loss_fn, batches)
+                if not np.isfinite(val_loss):
+                    raise FloatingPointError(
+                        f"epoch {epoch + 1}: the validation loss is {val_loss}"
+                    )
+                if val_loss < min(history.val_loss, default=np.inf):
                     history.best_epoch = epoch
                     if patience is not None:
                         best = {name: p.copy() for name, p in model.params.items()}
-            bar.set_postfix(
-                {
-                    name: f"{values[-1]:.4g}"
-                    for name, values in (("loss", history.loss), ("val", history.val_loss))
-                    if values
-                }
-            )
+                history.val_loss.append(val_loss)
+                shown["val"] = f"{val_loss:.4g}"
+            bar.set_postfix(shown)
             bar.update()
             if patience is not None and epoch - (history.best_epoch or 0) >= patience:
                 history.stopped_early = True
@@ -105,6 +100,19 @@ def fit(
     for name, value in best.items():
         model.params[name][...] = value
     return history
+
+
+def _train_step(model, loss_fn, batch, optimizer, max_norm, rng, where):
+    """Loss and gradient of one batch, and the step; returns the loss and the gradient's norm."""
+    x, target, lengths, mask = batch
+    loss, grads, _ = bptt(model, loss_fn, x, target, None, lengths, mask, rng=rng)
+    if not np.isfinite(loss):
+        raise FloatingPointError(_why_not_finite(where, loss, model, x, target))
+    norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
+    if not np.isfinite(norm):
+        raise FloatingPointError(_which_not_finite(where, loss, grads))
+    optimizer.step(model.params, grads)
+    return loss, norm
 
 
 def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple]:

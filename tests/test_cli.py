@@ -1,0 +1,92 @@
+"""The command line, as a person uses it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minirnn import cli
+
+
+def run(capsys, *argv):
+    code = cli.main(list(argv))
+    return code, capsys.readouterr().out
+
+
+def test_list_names_every_experiment_with_its_time(capsys):
+    code, out = run(capsys, "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(cli.EXPERIMENTS)
+
+
+def test_airline_prints_baselines_writes_figures_and_says_where(capsys, tmp_path):
+    file = tmp_path / "deep" / "figures.json"
+    argv = ("airline", "--quick", "--epochs", "2", "--seeds", "2", "--out", str(tmp_path / "o"))
+    code, out = run(capsys, *argv, "--json", str(file))
+    assert code == 0
+    for text in ("persistence", "same month last year", "53.1", str(file), "predictions.png"):
+        assert text in out
+    report = json.loads(file.read_text())
+    assert list(report["seeds"]) == ["0", "1"]
+    assert np.isfinite(report["seeds"]["1"]["seasonal LSTM"]["test"])
+    assert [p.name for p in file.parent.iterdir()] == ["figures.json"]  # no temporary file left
+
+
+def test_gradcheck_prints_a_table_for_every_cell(capsys):
+    code, out = run(capsys, "gradcheck", "--method", "complex")
+    assert code == 0
+    assert "8 of 8 layers ok" in out
+    for text in ("LSTM, peepholes", "dp_o", "GRU, reset before", "gate f", "dh0"):
+        assert text in out
+
+
+def test_gradcheck_fails_loudly(capsys, monkeypatch):
+    from minirnn.cells import lstm
+
+    right = lstm.weight_gradient
+    monkeypatch.setattr(lstm, "weight_gradient", lambda x, da: 1.01 * right(x, da))
+    code, out = run(capsys, "gradcheck")
+    assert code == 1
+    assert "WRONG: LSTM" in out
+
+
+@pytest.mark.parametrize(
+    "argv", [(), ("airlin",), ("airline", "--seed", "-1"), ("airline", "--epochs", "0")]
+)
+def test_a_wrong_call_exits_with_2_and_says_why(argv, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(list(argv))
+    assert exit_.value.code == 2
+    assert "error" in capsys.readouterr().err
+
+
+def test_help_has_an_example(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["airline", "--help"])
+    assert "example: minirnn airline" in capsys.readouterr().out
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "minirnn", "list"], capture_output=True, text=True, check=True
+    )
+    assert "airline" in done.stdout
+    assert done.stderr == ""
+
+
+def test_importing_does_not_load_what_only_some_need():
+    code = "import sys, minirnn; print([m for m in ('matplotlib', 'tqdm') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    file = tmp_path / "figures.json"
+    file.write_text("old")
+    monkeypatch.setattr(cli.os, "replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        cli.write(file, "new")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]

@@ -1,0 +1,37 @@
+"""The README's program runs and prints what the README says it prints."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_program_prints_what_the_readme_shows():
+    text = README.read_text(encoding="utf-8")
+    program = re.search(r"```python\n(.*?)```", text, re.S).group(1)
+    shown = re.search(r"```text\n(.*?)```", text, re.S).group(1)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(program, {})
+
+    def without_digits(s):  # of errors, which are rounding, and of the place of the largest
+        s = re.sub(r"\d\.\d+e-\d+", "#", s)
+        return re.sub(r" +\S*\[.*| +(y|final) ?\S*$", "", s, flags=re.M)
+
+    assert without_digits(printed.getvalue()) == without_digits(shown)
+
+
+def test_every_linked_file_exists():
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
+    assert len(links) > 10
+    for link in links:
+        assert (README.parent / link).exists(), link
+
+
+def test_the_map_names_every_source_file():
+    text = README.read_text(encoding="utf-8")
+    for file in (README.parent / "minirnn").rglob("*.py"):
+        if file.name not in ("__init__.py", "__main__.py") and file.parent.name != "layers":
+            assert file.name in text, file
