@@ -141,30 +141,18 @@ def check_gradients(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     import minirnn as mr
+    from minirnn.catalogue import LAYERS, make
 
-    D, H, rng = 2, 3, np.random.default_rng(arguments.seed)
-    layers: dict[str, mr.Layer] = {
-        "RNN": mr.RNN(D, H, rng=rng),
-        "RNN, relu": mr.RNN(D, H, "relu", rng=rng),
-        "LSTM": mr.LSTM(D, H, rng=rng),
-        "LSTM, peepholes": mr.LSTM(D, H, peephole=True, rng=rng),
-        "GRU, reset after": mr.GRU(D, H, rng=rng),
-        "GRU, reset before": mr.GRU(D, H, reset="before", rng=rng),
-        "Linear": mr.Linear(D, H, rng=rng),
-        "Sequential(GRU, LSTM, Last, Linear)": mr.Sequential(
-            mr.GRU(D, H, rng=rng), mr.LSTM(H, 2, rng=rng), mr.Last(), mr.Linear(2, 1, rng=rng)
-        ),
-    }
-    x, lengths, wrong = rng.normal(size=(5, 3, D)), np.array([5, 3, 1]), []
-    for name, layer in layers.items():
-        report = mr.gradcheck(
-            layer, x, lengths=lengths, method=arguments.method, rng=arguments.seed
-        )
+    rng = np.random.default_rng(arguments.seed)
+    x, lengths, wrong = rng.normal(size=(5, 3, 2)), np.array([5, 3, 1]), []
+    for name in LAYERS:
+        layer = make(name, D=2, rng=rng)
+        report = mr.gradcheck(layer, x, lengths=lengths, method=arguments.method)
         print(f"{name}: 5 steps, sequences of length 5, 3, 1\n{report}\n")
         if not report.ok:
             wrong.append(name)
     print(
-        f"{len(layers) - len(wrong)} of {len(layers)} layers ok"
+        f"{len(LAYERS) - len(wrong)} of {len(LAYERS)} layers ok"
         + "".join(f"\nWRONG: {n}" for n in wrong)
     )
     return 1 if wrong else 0

@@ -9,9 +9,10 @@ alike, and an error in one product shows in that product alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from minirnn.gradcheck import Problem, Report, compare
+from minirnn.derivatives import Problem
 
 GATE_WORDS = {
     "i": "input gate",
@@ -41,8 +42,11 @@ HINTS = {
 }
 
 
-def diagnose(problem: Problem, report: Report, method: str, tol: float) -> tuple[str, str]:
-    """A verdict such as "forget gate, derivative: first seen at T = 1", and a hint."""
+def diagnose(problem: Problem, report: Any, compare: Callable[[Problem], Any]) -> tuple[str, str]:
+    """A verdict such as "forget gate, derivative: first seen at T = 1", and a hint.
+
+    report: the ``gradcheck.Report`` that ``compare(problem)`` has made.
+    """
     parts = getattr(problem.layer, "layers", None)
     if parts is not None:
         return _which_layer(parts, report)
@@ -52,8 +56,8 @@ def diagnose(problem: Problem, report: Report, method: str, tol: float) -> tuple
         for n in dict.fromkeys((1, 2, 3, T)):
             if n > T:
                 break
-            zero = compare(problem.at(n, zero_state=True), method, tol) if n == 1 else None
-            probe = compare(problem.at(n), method, tol)
+            zero = compare(problem.at(n, zero_state=True)) if n == 1 else None
+            probe = compare(problem.at(n))
             if not probe.ok:
                 first, seen = probe, f"T = {n}"
                 if zero is not None:
@@ -65,7 +69,7 @@ def diagnose(problem: Problem, report: Report, method: str, tol: float) -> tuple
     return f"{what}: first seen at {seen}", HINTS.get(hint, "")
 
 
-def _which_layer(parts: Any, report: Report) -> tuple[str, str]:
+def _which_layer(parts: Any, report: Any) -> tuple[str, str]:
     """An error spreads from a layer to those before it, so the last wrong one is where it began."""
     wrong = [row.name[1:].split(".", 1) for row in report.rows if row.wrong and "." in row.name]
     k = max((int(place) for place, _ in wrong), default=0)
@@ -77,7 +81,7 @@ def _which_layer(parts: Any, report: Report) -> tuple[str, str]:
     )
 
 
-def interpret(layer: Any, report: Report) -> tuple[str, str]:
+def interpret(layer: Any, report: Any) -> tuple[str, str]:
     """What is wrong in the words of the equations, and the key of its hint."""
     wrong = {row.name: row.wrong for row in report.rows if row.wrong}
     bad_outputs = [name for name, error in report.sources.items() if error > report.tol]
