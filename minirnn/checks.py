@@ -53,7 +53,8 @@ def float_dtype(dtype: Any) -> np.dtype:
         result = np.dtype(dtype)
     except TypeError:
         result = None
-    if result not in (np.dtype(np.float32), np.dtype(np.float64)):
+    # Not "result in (...)": to NumPy None equals float64.
+    if result is None or result not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
     return result
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn._memory import empty
+from minirnn.products import quiet
 from minirnn.protocol import State
 
 
@@ -34,6 +35,7 @@ class Cell:
         self.dtype = checks.float_dtype(dtype)
         self.params: dict[str, np.ndarray] = {}
 
+    @quiet
     def forward(
         self,
         x: ArrayLike,
@@ -65,6 +67,7 @@ class Cell:
         y = np.where(past_end, 0, cache.h[1:]) if padded else cache.h[1:]
         return read_only(y), as_state(final), cache
 
+    @quiet
     def backward(
         self, dy: ArrayLike | None, cache: Any, dstate: State = None
     ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:

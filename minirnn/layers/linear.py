@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.initializers import glorot_uniform
-from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.products import bias_gradient, quiet, times, weight_gradient
 from minirnn.protocol import State
 
 
@@ -41,6 +41,7 @@ class Linear:
         W = glorot_uniform(checks.generator(rng), D, K)
         self.params = {"W": W.astype(self.dtype), "b": np.zeros(K, self.dtype)}
 
+    @quiet
     def forward(
         self,
         x: ArrayLike,
@@ -65,6 +66,7 @@ class Linear:
             y[past_end] = 0
         return y, None, LinearCache(x, past_end)
 
+    @quiet
     def backward(
         self, dy: ArrayLike | None, cache: Any, dstate: State = None
     ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:

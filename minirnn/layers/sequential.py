@@ -25,10 +25,9 @@ class Sequential:
         if not layers:
             raise ValueError("layers: expected at least one, got none")
         for k, layer in enumerate(layers):
-            if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
-                raise TypeError(
-                    f"layers[{k}]: expected forward and backward methods, got {layer!r}"
-                )
+            methods = hasattr(layer, "forward") and hasattr(layer, "backward")
+            if isinstance(layer, type) or not methods:
+                raise TypeError(f"layers[{k}]: expected a layer (forward, backward), got {layer!r}")
         self.layers = layers
 
     @property

@@ -1,0 +1,64 @@
+"""Random points for the layers of ``minirnn.catalogue``: no zeros that could hide an error."""
+
+import numpy as np
+
+import minirnn as mr
+from minirnn.catalogue import LAYERS, make
+
+CELLS = [name for name in LAYERS if isinstance(make(name), (mr.RNN, mr.LSTM, mr.GRU))]
+RECURRENT = [*CELLS, "GRU LSTM Linear"]  # those with a state and an output at every step
+
+
+def randomised(name, seed=0, D=2, H=3, dtype="float64", scale=0.7):
+    """The layer with all its parameters drawn at random, biases and peepholes too."""
+    rng = np.random.default_rng(seed)
+    layer = make(name, D, H, rng=rng, dtype=dtype)
+    for p in layer.params.values():
+        p[...] = scale * rng.normal(size=p.shape)
+    return layer
+
+
+def tree(function, *states):
+    """Apply a function to the arrays of states."""
+    if states[0] is None:
+        return None
+    if isinstance(states[0], (tuple, list)):
+        return type(states[0])(tree(function, *parts) for parts in zip(*states, strict=True))
+    return function(*states)
+
+
+def arrays(state):
+    """The arrays of a state in a list."""
+    found = []
+    tree(found.append, state)
+    return found
+
+
+def point(layer, T=4, B=3, D=2, seed=1):
+    """x, an initial state, dy and dstate for the layer."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(T, B, D))
+    y, state, _ = layer.forward(x)
+
+    def draw(s):
+        return rng.normal(size=s.shape)
+
+    return x, tree(draw, state), draw(y), tree(draw, state)
+
+
+def same(a, b, tol=1e-13):
+    """Whether two results, nested in any way, are equal up to rounding."""
+    flat_a, flat_b = flatten(a), flatten(b)
+    assert len(flat_a) == len(flat_b)
+    for u, v in zip(flat_a, flat_b, strict=True):
+        np.testing.assert_allclose(u, v, rtol=tol, atol=tol)
+
+
+def flatten(result):
+    if result is None:
+        return []
+    if isinstance(result, dict):
+        return [leaf for name in sorted(result) for leaf in flatten(result[name])]
+    if isinstance(result, (tuple, list)):
+        return [leaf for part in result for leaf in flatten(part)]
+    return [np.asarray(result)]

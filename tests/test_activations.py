@@ -1,0 +1,91 @@
+"""tanh, sigmoid and relu inside a kernel: as exact as the C library's, and honest about NaN."""
+
+import numpy as np
+import pytest
+
+from minirnn import activations
+from minirnn._jit import jit
+from minirnn.activations import dsigmoid, dtanh, relu, sigmoid, tanh
+
+
+@jit
+def kernel(out, a):
+    for k in range(a.size):
+        out[0, k] = tanh(a[k])
+        out[1, k] = sigmoid(a[k])
+        out[2, k] = relu(a[k])
+        out[3, k] = dtanh(out[0, k])
+        out[4, k] = dsigmoid(out[1, k])
+
+
+def run(a):
+    out = np.empty((5, a.size), a.dtype)
+    kernel(out, a)
+    return out
+
+
+def points(dtype):
+    rng = np.random.default_rng(0)
+    scales = [1e-30, 1e-8, 1e-4, 1e-2, 0.1, 0.5, 1, 3, 10, 30]
+    return np.concatenate([s * rng.normal(size=2000) for s in scales]).astype(dtype)
+
+
+def ulps(value, exact):
+    """The error in units of the last place of the exact value."""
+    exact_here = np.abs(exact).astype(value.dtype)
+    return np.abs(value - exact).astype(np.float64) / np.spacing(exact_here)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_are_right_to_a_few_units_in_the_last_place(dtype):
+    a = points(dtype)
+    wide = a.astype(np.longdouble)
+    s = 1 / (1 + np.exp(-wide))
+    out = run(a)
+    assert ulps(out[0], np.tanh(wide)).max() < 4
+    normal = s > np.finfo(dtype).tiny
+    assert ulps(out[1], s)[normal].max() < 4
+    assert np.array_equal(out[2], np.maximum(a, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tanh_of_a_tiny_number_is_that_number(dtype):
+    tiny = np.finfo(dtype).tiny
+    a = np.array([tiny, -tiny, 1e4 * tiny, 1e-12, -1e-12, 0.0], dtype)
+    np.testing.assert_allclose(run(a)[0], a, rtol=1e-7 if dtype == "float32" else 1e-15, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_ends_are_exact_and_nan_stays_nan(dtype):
+    a = np.array([np.inf, 1e30, -np.inf, -1e30, np.nan], dtype)
+    out = run(a)
+    assert out[0, :4].tolist() == [1, 1, -1, -1]
+    assert out[1, :4].tolist() == [1, 1, 0, 0]
+    assert out[2, :4].tolist() == [np.inf, a[1], 0, 0]
+    assert np.isnan(out[:, 4]).all()
+
+
+def test_values_rise_with_their_argument_where_range_reduction_changes():
+    a = np.arange(-40, 40) * np.log(2) / 2
+    a = np.sort(np.concatenate([a, np.nextafter(a, 9), np.nextafter(a, -9)]))
+    out = run(a)
+    for row in out[:2]:
+        assert (np.diff(row) > -3 * np.spacing(np.abs(row[1:]))).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_plain_functions_agree_without_a_warning(dtype):
+    a = np.concatenate([points(dtype), np.array([1e30, -1e30, np.inf, -np.inf, 0], dtype)])
+    tol = 1e-6 if dtype == "float32" else 1e-15
+    for row, function in zip(run(a), (tanh, sigmoid, relu), strict=False):
+        plain = function(a)
+        assert plain.dtype == dtype
+        np.testing.assert_allclose(row, plain, rtol=tol, atol=tol)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu"])
+def test_derivatives_in_terms_of_the_output_equal_the_complex_step(name):
+    function, derivative = getattr(activations, name), getattr(activations, "d" + name)
+    a = np.random.default_rng(0).normal(size=50)
+    measured = function(a + 1e-30j).imag / 1e-30
+    np.testing.assert_allclose(derivative(function(a)), measured, rtol=1e-13, atol=1e-15)

@@ -1,0 +1,300 @@
+"""The three cells and what is made of them: properties that hold for every recurrent layer."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from cases import CELLS, RECURRENT, arrays, flatten, point, randomised, same, tree
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minirnn as mr
+from minirnn.catalogue import LAYERS
+
+shapes = st.tuples(*(st.integers(1, 5) for _ in range(4)))
+
+
+def naive_run(layer, x, state):
+    if isinstance(layer, mr.LSTM):
+        return naive.lstm(layer.params, x, state)
+    if isinstance(layer, mr.GRU):
+        return naive.gru(layer.params, x, state)
+    return naive.rnn(layer.params, x, state, layer.nonlinearity == "relu")
+
+
+@pytest.mark.parametrize("name", CELLS)
+@given(shape=shapes, seed=st.integers(0, 10**6))
+def test_forward_equals_the_naive_implementation(name, shape, seed):
+    T, B, D, H = shape
+    layer = randomised(name, seed, D, H)
+    x, state, _, _ = point(layer, T, B, D, seed)
+    y, final, _ = layer.forward(x, state)
+    same((y, final), naive_run(layer, x, state))
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@given(shape=shapes, seed=st.integers(0, 10**6))
+def test_forward_equals_a_loop_over_the_one_step_function(name, shape, seed):
+    T, B, D, H = shape
+    layer = randomised(name, seed, D, H)
+    x, state, _, _ = point(layer, T, B, D, seed)
+    y, final, _ = layer.forward(x, state)
+    for t in range(T):
+        y_t, state = layer.step(x[t], state)
+        same(y[t], y_t)
+    same(final, state)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("cut", [1, 3])
+def test_a_sequence_can_be_cut_in_two(name, cut):
+    """... forward by passing the state on, backward by passing its gradient back."""
+    layer = randomised(name)
+    x, state, dy, dstate = point(layer, T=5)
+    y, final, cache = layer.forward(x, state)
+    whole = layer.backward(dy, cache, dstate)
+
+    y1, middle, cache1 = layer.forward(x[:cut], state)
+    y2, final2, cache2 = layer.forward(x[cut:], middle)
+    same((y, final), (np.concatenate([y1, y2]), final2))
+    dx2, dmiddle, grads2 = layer.backward(dy[cut:], cache2, dstate)
+    dx1, dstate0, grads1 = layer.backward(dy[:cut], cache1, dmiddle)
+    total = {name: grads1[name] + grads2[name] for name in grads1}
+    same(whole, (np.concatenate([dx1, dx2]), dstate0, total))
+
+    _, _, truncated = layer.backward(dy[:cut], cache1)
+    W_h = next(name for name in grads1 if name.endswith("W_h"))
+    assert not np.allclose(truncated[W_h], grads1[W_h])
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_the_rows_of_a_batch_do_not_see_each_other(name):
+    layer = randomised(name)
+    x, state, dy, dstate = point(layer, B=3)
+    y, final, cache = layer.forward(x, state)
+    dx, dstate0, grads = layer.backward(dy, cache, dstate)
+    total = {name: 0 for name in grads}
+    for b in range(3):
+        row = slice(b, b + 1)
+        y_b, final_b, cache_b = layer.forward(x[:, row], tree(lambda s: s[row], state))
+        dx_b, dstate_b, grads_b = layer.backward(
+            dy[:, row], cache_b, tree(lambda s: s[row], dstate)
+        )
+        same((y[:, row], tree(lambda s: s[row], final)), (y_b, final_b))
+        same((dx[:, row], tree(lambda s: s[row], dstate0)), (dx_b, dstate_b))
+        total = {name: total[name] + grads_b[name] for name in grads}
+    same(grads, total)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("padding", [0.0, 9.0, np.nan])
+def test_lengths_equal_running_each_sequence_alone(name, padding):
+    layer = randomised(name)
+    x, state, dy, dstate = point(layer, T=4, B=4)
+    lengths = [2, 4, 0, 3]
+    for b, n in enumerate(lengths):
+        x[n:, b] = padding
+    y, final, cache = layer.forward(x, state, lengths)
+    dx, dstate0, grads = layer.backward(dy, cache, dstate)
+    total = {name: 0 for name in grads}
+    for b, n in enumerate(lengths):
+        row = slice(b, b + 1)
+        assert not y[n:, b].any()
+        assert not dx[n:, b].any()
+        state_b, dstate_b = (tree(lambda s: s[row], s) for s in (state, dstate))
+        if n == 0:  # nothing happens to it
+            same(tree(lambda s: s[row], (final, dstate0)), (state_b, dstate_b))
+            continue
+        y_b, final_b, cache_b = layer.forward(x[:n, row], state_b)
+        dx_b, dstate0_b, grads_b = layer.backward(dy[:n, row], cache_b, dstate_b)
+        same((y[:n, row], tree(lambda s: s[row], final)), (y_b, final_b))
+        same((dx[:n, row], tree(lambda s: s[row], dstate0)), (dx_b, dstate0_b))
+        total = {name: total[name] + grads_b[name] for name in grads}
+    same(grads, total)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_nothing_that_the_caller_passed_is_changed(name):
+    layer = randomised(name)
+    x, state, dy, dstate = point(layer)
+    lengths = np.array([4, 2, 1])
+    given_ = [x, *arrays(state), dy, *arrays(dstate), lengths, *layer.params.values()]
+    before = [a.tobytes() for a in given_]
+    _, _, cache = layer.forward(x, state, lengths)
+    first = layer.backward(dy, cache, dstate)
+    again = layer.backward(dy, cache, dstate)
+    assert [a.tobytes() for a in given_] == before
+    assert [a.tobytes() for a in flatten(first)] == [a.tobytes() for a in flatten(again)]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_layout_of_the_arguments_does_not_matter(name):
+    layer = randomised(name)
+    x, state, dy, dstate = point(layer)
+    y, final, cache = layer.forward(x, state)
+    expected = [y, final, *layer.backward(dy, cache, dstate)]
+
+    def odd(a):  # every second element of a larger array in the other order, read-only
+        big = np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan, order="F")
+        big[..., ::2] = a
+        view = big[..., ::2]
+        view.flags.writeable = False
+        return view
+
+    y, final, cache = layer.forward(odd(x), tree(odd, state))
+    same(expected, [y, final, *layer.backward(odd(dy), cache, tree(odd, dstate))], 0)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_outputs_cannot_be_used_to_spoil_the_cache(name):
+    y, final, _ = randomised(name).forward(np.ones((2, 1, 2)))
+    for a in [y, *arrays(final)]:
+        with pytest.raises(ValueError, match="read-only"):
+            a[...] = 0
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_float32_agrees_with_float64(name):
+    double, single = randomised(name), randomised(name, dtype="float32")
+    x, state, dy, dstate = point(double, T=6)
+    results = []
+    for layer, dtype in ((double, np.float64), (single, np.float32)):
+        x_, dy_ = x.astype(dtype), dy.astype(dtype)
+        y, final, cache = layer.forward(x_, state)
+        results.append([y, final, *layer.backward(dy_, cache, dstate)])
+        assert {a.dtype for a in flatten(results[-1])} == {np.dtype(dtype)}
+    same(*results, tol=2e-5)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_only_the_final_state_may_matter(name):
+    layer = randomised(name)
+    x, state, dy, dstate = point(layer)
+    _, _, cache = layer.forward(x, state)
+    same(layer.backward(np.zeros_like(dy), cache, dstate), layer.backward(dy * 0, cache, dstate))
+    if name in CELLS:
+        same(layer.backward(None, cache, dstate), layer.backward(dy * 0, cache, dstate))
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("value", [1e3, 1e30, 1e300, -1e300])
+def test_saturated_cells_overflow_nowhere(name, value):
+    layer = randomised(name)
+    y, final, cache = layer.forward(np.full((3, 2, 2), value))
+    dx, _, grads = layer.backward(np.ones_like(y), cache)
+    if "relu" not in name:  # relu has no bound, and its 1e300 times weights is inf
+        assert all(np.isfinite(a).all() for a in flatten([y, final, dx, grads]))
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_nan_is_not_swallowed_and_stays_in_its_row(name, value):
+    layer = randomised(name)
+    x, state, _, _ = point(layer)
+    x[1, 1] = value
+    y, final, _ = layer.forward(x, state)
+    if np.isnan(value):
+        assert np.isnan(y[1:, 1]).all()
+        assert all(np.isnan(s[1]).all() for s in arrays(final))
+    assert np.isfinite(y[0]).all()
+    assert np.isfinite(y[:, [0, 2]]).all()
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_nan_in_the_state_or_in_dy_is_not_swallowed(name):
+    layer = randomised(name)
+    x, state, dy, _ = point(layer)
+    bad = tree(np.copy, state)
+    for s in arrays(bad):
+        s[0] = np.nan
+    y, _, cache = layer.forward(x, bad)
+    assert np.isnan(y[:, 0]).all()
+    assert np.isfinite(y[:, 1:]).all()
+    if "relu" in name:
+        return  # a unit at rest passes no gradient on, not even a NaN
+    _, _, cache = layer.forward(x, state)
+    dy[2, 0] = np.nan
+    dx, _, _ = layer.backward(dy, cache)
+    assert np.isnan(dx[:3, 0]).all()
+    assert np.isfinite(dx[3]).all()
+
+
+# ---- One step by hand: every parameter is a number, D = H = 1 -----------------------------------
+
+
+def one_unit(layer, W_x, W_h, b, **others):
+    for name, value in {"W_x": [W_x], "W_h": [W_h], "b": b, **others}.items():
+        layer.params[name][...] = value
+    return layer
+
+
+def test_rnn_by_hand():
+    layer = one_unit(mr.RNN(1, 1), [0.5], [0.25], [0.1])
+    y, state, cache = layer.forward([[[2.0]]], [[0.4]])  # tanh(0.5 * 2 + 0.25 * 0.4 + 0.1)
+    assert y.item() == state.item() == pytest.approx(math.tanh(1.2), rel=1e-15)
+    assert y.item() == pytest.approx(0.8336546070, abs=1e-10)
+    dx, dh0, grads = layer.backward([[[1.0]]], cache)
+    slope = 0.3050199963  # 1 - tanh(1.2)^2
+    assert dx.item() == pytest.approx(0.5 * slope, abs=1e-10)
+    assert dh0.item() == pytest.approx(0.25 * slope, abs=1e-10)
+    assert grads["W_x"].item() == pytest.approx(2.0 * slope, abs=1e-9)
+    assert grads["W_h"].item() == pytest.approx(0.4 * slope, abs=1e-10)
+
+
+def test_lstm_by_hand():
+    # i = f = s(0) = 1/2, g = tanh(1), o = s(1): the gates take only their biases.
+    layer = one_unit(mr.LSTM(1, 1), [0] * 4, [0] * 4, [0, 0, 1, 1])
+    y, (h, c), _ = layer.forward([[[3.0]]], ([[0.2]], [[0.6]]))
+    assert c.item() == pytest.approx(0.5 * 0.6 + 0.5 * 0.7615941560, abs=1e-10)
+    assert h.item() == y.item() == pytest.approx(0.7310585786 * math.tanh(0.6807970780), abs=1e-9)
+
+
+def test_lstm_peepholes_by_hand():
+    layer = one_unit(mr.LSTM(1, 1, peephole=True), [0] * 4, [0] * 4, [0, 0, 1, 0],
+                     p_i=[1], p_f=[-1], p_o=[2])  # fmt: skip
+    _, (h, c), _ = layer.forward([[[3.0]]], ([[0.2]], [[0.6]]))
+    i, f = 0.6456563062, 0.3543436938  # s(0.6), s(-0.6): the old cell
+    assert c.item() == pytest.approx(f * 0.6 + i * 0.7615941560, abs=1e-9)
+    o = 1 / (1 + math.exp(-2 * c.item()))  # the new cell
+    assert h.item() == pytest.approx(o * math.tanh(c.item()), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "reset, past", [("after", 0.5 * (0.8 * 2 + 0.3)), ("before", 0.5 * 0.8 * 2)]
+)
+def test_gru_by_hand(reset, past):
+    others = {"b_hn": [0.3]} if reset == "after" else {}
+    layer = one_unit(mr.GRU(1, 1, reset=reset), [0] * 3, [0, 0, 2], [0, math.log(3), 0.1], **others)
+    y, _, _ = layer.forward([[[3.0]]], [[0.8]])
+    # r = 1/2, z = s(log 3) = 3/4: three quarters of the old state, one of the new
+    assert y.item() == pytest.approx(0.75 * 0.8 + 0.25 * math.tanh(0.1 + past), rel=1e-14)
+
+
+# ---- Initial values -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_initial_values_are_reproducible(name):
+    for rng in (lambda: 5, lambda: np.random.default_rng(5)):
+        one, two = (LAYERS[name](4, 5, rng=rng()).params for _ in range(2))
+        assert all(np.array_equal(one[k], two[k]) for k in one)
+    if one:
+        other = LAYERS[name](4, 5, rng=6).params
+        assert not all(np.array_equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_initial_values_are_as_documented(name):
+    layer = LAYERS[name](7, 4, rng=0)
+    for W in np.split(layer.params["W_h"], max(1, len(layer.gates)), axis=1):
+        np.testing.assert_allclose(W @ W.T, np.eye(4), atol=1e-12)
+    limit = math.sqrt(6 / (7 + 4))
+    assert 0.9 * limit < np.abs(layer.params["W_x"]).max() <= limit
+    if "LSTM" not in name:
+        assert not layer.params["b"].any()
+
+
+@pytest.mark.parametrize("bias", [1.0, 0.0, -2.5])
+def test_the_forget_bias_is_in_b_and_only_there(bias):
+    assert mr.LSTM(2, 3, forget_bias=bias).params["b"].tolist() == [0] * 3 + [bias] * 3 + [0] * 6

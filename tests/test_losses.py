@@ -1,0 +1,100 @@
+"""Losses: values by hand, gradients by differences, masks, and extreme predictions."""
+
+import math
+
+import numpy as np
+import pytest
+
+import minirnn as mr
+
+RNG = np.random.default_rng(0)
+SHAPE = (3, 2, 4)
+CASES = {
+    "mse": (mr.mse, RNG.normal(size=SHAPE), RNG.normal(size=SHAPE)),
+    "softmax": (mr.softmax_cross_entropy, RNG.normal(size=SHAPE), RNG.integers(0, 4, SHAPE[:2])),
+    "binary": (mr.binary_cross_entropy, RNG.normal(size=SHAPE), RNG.uniform(size=SHAPE)),
+}
+MASK = np.array([[1, 1], [1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("mask", [None, MASK, MASK.astype(bool)], ids=["no mask", "int", "bool"])
+def test_the_gradient_is_that_of_the_value(name, mask):
+    loss_fn, y, target = CASES[name]
+    _, dy = loss_fn(y, target, mask)
+    assert dy.shape == y.shape
+    for index in np.ndindex(y.shape):
+        values = []
+        for sign in (1, -1):
+            moved = y.copy()
+            moved[index] += sign * 1e-5
+            values.append(loss_fn(moved, target, mask)[0])
+        assert dy[index] == pytest.approx((values[0] - values[1]) / 2e-5, abs=1e-9)
+
+
+def test_values_by_hand():
+    assert mr.mse([1.0, 2.0], [0.0, 4.0])[0] == pytest.approx((1 + 4) / 2)
+    loss, d = mr.softmax_cross_entropy([[0.0, math.log(3)]], [0])
+    assert loss == pytest.approx(math.log(4))
+    assert d[0].tolist() == pytest.approx([-0.75, 0.75])
+    loss, d = mr.binary_cross_entropy([math.log(3)], [0.0])
+    assert loss == pytest.approx(math.log(4))
+    assert d.item() == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_masked_does_not_count_not_even_nan(name):
+    loss_fn, y, target = CASES[name]
+    keep = MASK.astype(bool)
+    loss, dy = loss_fn(y, target, MASK)
+    alone, dy_alone = loss_fn(y[keep], target[keep])
+    assert loss == pytest.approx(alone, rel=1e-14)
+    np.testing.assert_allclose(dy[keep], dy_alone)
+    spoiled, bad_target = y.copy(), target.copy()
+    spoiled[~keep] = np.nan
+    bad_target[~keep] = 99
+    again, dy_again = loss_fn(spoiled, bad_target, MASK)
+    assert again == loss
+    assert np.array_equal(dy_again, dy)
+    assert not dy[~keep].any()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_dtype_is_that_of_the_prediction(name):
+    loss_fn, y, target = CASES[name]
+    loss, dy = loss_fn(y.astype(np.float32), target)
+    assert type(loss) is float
+    assert dy.dtype == np.float32
+    assert loss == pytest.approx(loss_fn(y, target)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4, 1e300])
+def test_no_logit_is_too_large(size):
+    loss, d = mr.softmax_cross_entropy([[size, -size, 0.0]] * 2, [0, 1])
+    assert loss == pytest.approx(size, rel=1e-12)
+    np.testing.assert_allclose(d, [[0, 0, 0], [0.5, -0.5, 0]], atol=1e-40)
+    loss, d = mr.binary_cross_entropy([size, -size, size], [1.0, 0.0, 0.0])
+    assert loss == pytest.approx(size / 3, rel=1e-12)
+    np.testing.assert_allclose(d, [0, 0, 1 / 3], atol=1e-40)
+
+
+def test_a_logit_of_minus_infinity_excludes_a_class():
+    loss, d = mr.softmax_cross_entropy([[-np.inf, 0.0, 0.0]], [1])
+    assert loss == pytest.approx(math.log(2))
+    assert d[0].tolist() == [0, -0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_nan_that_counts_shows(name):
+    loss_fn, y, target = CASES[name]
+    y = y.copy()
+    y[0, 0, 0] = np.nan
+    assert np.isnan(loss_fn(y, target)[0])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_arguments_are_not_changed(name):
+    loss_fn, y, target = CASES[name]
+    before = y.tobytes(), target.tobytes(), MASK.tobytes()
+    loss_fn(y, target, MASK)
+    assert (y.tobytes(), target.tobytes(), MASK.tobytes()) == before

@@ -1,0 +1,90 @@
+"""Optimizers: first steps by hand, convergence, and clipping (against PyTorch: test_torch.py)."""
+
+import numpy as np
+import pytest
+
+import minirnn as mr
+
+ALL = {
+    "SGD": lambda: mr.SGD(0.1),
+    "momentum": lambda: mr.SGD(0.05, momentum=0.8),
+    "Nesterov": lambda: mr.SGD(0.05, momentum=0.8, nesterov=True),
+    "RMSProp": lambda: mr.RMSProp(0.02),
+    "Adagrad": lambda: mr.Adagrad(0.5),
+    "Adam": lambda: mr.Adam(0.05),
+}
+
+
+def two_steps(optimizer, g1=0.5, g2=-0.25):
+    params = {"w": np.array([1.0])}
+    for g in (g1, g2):
+        optimizer.step(params, {"w": np.array([g])})
+    return params["w"].item()
+
+
+def test_two_steps_by_hand():
+    assert two_steps(mr.SGD(0.1)) == pytest.approx(1 - 0.1 * 0.5 + 0.1 * 0.25)
+    assert two_steps(mr.SGD(0.1, momentum=0.9)) == pytest.approx(1 - 0.05 - 0.1 * (0.45 - 0.25))
+    nesterov = 1 - 0.1 * (0.5 + 0.9 * 0.5) - 0.1 * (-0.25 + 0.9 * 0.2)
+    assert two_steps(mr.SGD(0.1, momentum=0.9, nesterov=True)) == pytest.approx(nesterov)
+    adagrad = 1 - 0.1 * 1 + 0.1 * 0.25 / np.sqrt(0.25 + 0.0625)
+    assert two_steps(mr.Adagrad(0.1)) == pytest.approx(adagrad)
+    rmsprop = 1 - 0.1 / np.sqrt(0.1) + 0.1 * 0.25 / np.sqrt(0.9 * 0.025 + 0.1 * 0.0625)
+    assert two_steps(mr.RMSProp(0.1)) == pytest.approx(rmsprop, rel=1e-5)
+    m, v = 0.9 * 0.05 - 0.025, 0.999 * 0.00025 + 0.001 * 0.0625
+    adam = 1 - 0.1 - 0.1 * (m / 0.19) / np.sqrt(v / (1 - 0.999**2))
+    assert two_steps(mr.Adam(0.1)) == pytest.approx(adam, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_bowl_is_descended_in_place(name, dtype):
+    w = np.array([[2.0, -1.5]], dtype)
+    params, optimizer = {"w": w}, ALL[name]()
+    for _ in range(300):
+        optimizer.step(params, {"w": 2 * w})
+    assert params["w"] is w
+    assert w.dtype == dtype
+    assert np.abs(w).max() < 0.05
+    assert optimizer.steps == 300
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_gradients_are_not_changed(name):
+    g = np.array([0.3, 0.4])
+    ALL[name]().step({"w": np.zeros(2)}, {"w": g})
+    assert g.tolist() == [0.3, 0.4]
+
+
+def test_a_wrong_gradient_changes_nothing():
+    params = {"a": np.ones(2), "b": np.ones(3)}
+    optimizer = mr.Adam()
+    with pytest.raises(ValueError, match=r"only one of them has \['b'\]"):
+        optimizer.step(params, {"a": np.ones(2)})
+    with pytest.raises(ValueError, match=r"grads\['b'\]: expected shape \(3,\), got \(1, 3\)"):
+        optimizer.step(params, {"a": np.ones(2), "b": np.ones((1, 3))})
+    assert optimizer.steps == 0
+    assert (params["a"] == 1).all()
+
+
+def test_clipping_keeps_the_direction_and_returns_the_norm_before():
+    grads = {"a": np.array([3.0]), "b": np.array([0.0, 4.0], np.float32)}
+    assert mr.clip_grad_norm(grads, 10) == pytest.approx(5)
+    assert grads["a"].item() == 3
+    assert mr.clip_grad_norm(grads, 1) == pytest.approx(5)
+    assert grads["a"].item() == pytest.approx(0.6)
+    assert grads["b"].tolist() == pytest.approx([0, 0.8])
+    assert grads["b"].dtype == np.float32
+
+
+def test_clipping_squares_do_not_overflow():
+    grads = {"a": np.array([3e30, 4e30], np.float32)}
+    assert mr.clip_grad_norm(grads, 1.0) == pytest.approx(5e30, rel=1e-6)
+    assert grads["a"].tolist() == pytest.approx([0.6, 0.8])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_clipping_leaves_what_no_scale_can_mend(value):
+    grads = {"a": np.array([1.0, value])}
+    assert not np.isfinite(mr.clip_grad_norm(grads, 1.0))
+    assert grads["a"][0] == 1
