@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn._jit import inline
 from minirnn._memory import empty
 from minirnn.products import quiet
 from minirnn.protocol import State
@@ -33,7 +34,14 @@ class Cell:
         self.input_size = checks.size(input_size, "input_size")
         self.hidden_size = checks.size(hidden_size, "hidden_size")
         self.dtype = checks.float_dtype(dtype)
-        self.params: dict[str, np.ndarray] = {}
+
+    def _set_params(self, **initial: np.ndarray) -> None:
+        self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
+        self._shapes = {name: p.shape for name, p in initial.items()}
+
+    def _checked_params(self) -> list[np.ndarray]:
+        """The parameters in their order, of the shapes that the kernels rely on."""
+        return checks.params(self, self._shapes)
 
     @quiet
     def forward(
@@ -118,3 +126,17 @@ def stacked(initial: np.ndarray, T: int) -> np.ndarray:
     states = empty((T + 1, *initial.shape), initial.dtype)
     states[0] = initial
     return states
+
+
+@inline
+def split3(row):
+    """Three views (H,) of a row (3H,), for the gates of a kernel."""
+    H = row.size // 3
+    return row[:H], row[H : 2 * H], row[2 * H :]
+
+
+@inline
+def split4(row):
+    """Four views (H,) of a row (4H,), likewise."""
+    H = row.size // 4
+    return row[:H], row[H : 2 * H], row[2 * H : 3 * H], row[3 * H :]

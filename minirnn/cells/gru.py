@@ -15,7 +15,7 @@ where s is what the candidate sees of the past; the two versions do *not* share 
     reset="after"     s = r * m,  m = h[t-1] W_hn + b_hn     (cuDNN, PyTorch, Keras' default)
     reset="before"    s = q W_hn,  q = r * h[t-1]            (the paper)
 
-Many texts swap z and 1 - z. Here z = 1 keeps the old state.
+Here z = 1 keeps the old state; many texts swap z and 1 - z.
 
 Backward, for t = T-1 ... 0; ``dname`` is the derivative of the loss with respect to ``name``. Let
 dh be that of h[t]: dy[t] plus what step t+1 handed back. Then, line by line from the last one::
@@ -46,7 +46,7 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, stacked
+from minirnn.cells.common import Cell, split3, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import bias_gradient, times, weight_gradient
 
@@ -96,19 +96,10 @@ def gru_step(params, x, h_prev):
     return h
 
 
-@inline
-def split3(row):
-    """Three views (H,) of a row (3H,)."""
-    H = row.size // 3
-    return row[:H], row[H : 2 * H], row[2 * H :]
-
-
 @jit
 def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
     """Fill h[1:] (T+1, B, H) and past (T, B, H), and turn gates (T, B, 3H) from x W_x into r, z, n.
-
-    reset="after": W_h is (H, 3H), W_n empty. reset="before": W_h (H, 2H) for r and z, W_n (H, H).
-    """
+    reset="after": W_h is (H, 3H), W_n empty. reset="before": W_h (H, 2H) for r and z, W_n (H, H)."""
     T, B, H = past.shape
     before = W_n.size > 0
     a, s = np.empty((B, W_h.shape[1]), h.dtype), np.empty((B, H), h.dtype)
@@ -137,7 +128,7 @@ def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
                 h[t + 1, row] = h[t, row]
                 continue
             _, z, n = _, _, xW_n = split3(gates[t, row])
-            h_prev, h_new, s_row = h[t, row], h[t + 1, row], s[row]
+            s_row, h_prev, h_new = s[row], h[t, row], h[t + 1, row]
             for j in range(H):
                 n[j], h_new[j] = hidden_state(xW_n[j] + b_n[j] + s_row[j], z[j], h_prev[j])
 
@@ -145,9 +136,7 @@ def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
 @jit
 def gru_backward(da, ds, dh, dy, h, gates, past, W_h, W_n, lengths):
     """Fill da (T, B, 3H), the gradient of x W_x + b, and ds, like da or (T, B, 2H), that of h W_h.
-
-    dh (B, H) enters as the gradient of the final state and leaves as that of the initial one.
-    """
+    dh (B, H) enters as the gradient of the final state and leaves as that of the initial one."""
     T, B, H = past.shape
     before = W_n.size > 0
     dh_final, direct, dq, dn = dh.copy(), np.empty_like(dh), np.empty_like(dh), np.zeros_like(dh)
@@ -157,10 +146,9 @@ def gru_backward(da, ds, dh, dy, h, gates, past, W_h, W_n, lengths):
                 da[t, row] = 0
                 ds[t, row] = 0
                 continue
-            _, z, n = split3(gates[t, row])
-            _, da_z, da_n = split3(da[t, row])
+            (_, z, n), (_, da_z, da_n) = split3(gates[t, row]), split3(da[t, row])
             dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
-            direct_row, ds_z, dn_row = direct[row], ds[t, row, H:], dn[row]
+            direct_row, ds_z, dn_row = direct[row], ds[t, row, H : 2 * H], dn[row]
             for j in range(H):
                 da_z[j], da_n[j], direct_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
@@ -172,8 +160,7 @@ def gru_backward(da, ds, dh, dy, h, gates, past, W_h, W_n, lengths):
         for row in range(B):
             if t >= lengths[row]:
                 continue
-            r, _, _ = split3(gates[t, row])
-            da_r, _, da_n = split3(da[t, row])
+            (r, _, _), (da_r, _, da_n) = split3(gates[t, row]), split3(da[t, row])
             ds_r, dm, dq_row, direct_row = ds[t, row, :H], ds[t, row, 2 * H :], dq[row], direct[row]
             h_prev, past_row = h[t, row], past[t, row]
             if before:
@@ -198,8 +185,7 @@ class GRU(Cell):
     """GRU layer: x (T, B, input_size) to y (T, B, hidden_size).
 
     Parameters: ``W_x`` (D, 3H), ``W_h`` (H, 3H), ``b`` (3H,), columns in the order r, z, n; for
-    ``reset="after"`` also ``b_hn`` (H,), which, unlike a second bias for r and z, is not redundant,
-    since r multiplies it. The state is h (B, H).
+    ``reset="after"`` also ``b_hn`` (H,), which r multiplies. The state is h (B, H).
 
     reset: "after" or "before" the product with ``W_hn``.
     rng: a seed or a numpy Generator, from which ``W_x`` is drawn as Glorot uniform and ``W_h`` as
@@ -221,48 +207,43 @@ class GRU(Cell):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.reset = checks.choice(reset, "reset", ("after", "before"))
-        self.params["W_x"] = glorot_uniform(rng, D, H, blocks=3).astype(self.dtype)
-        self.params["W_h"] = orthogonal(rng, H, blocks=3).astype(self.dtype)
-        self.params["b"] = np.zeros(3 * H, self.dtype)
-        if self.reset == "after":
-            self.params["b_hn"] = np.zeros(H, self.dtype)
+        self._set_params(
+            W_x=glorot_uniform(rng, D, H, blocks=3),
+            W_h=orthogonal(rng, H, blocks=3),
+            b=np.zeros(3 * H),
+            **({"b_hn": np.zeros(H)} if self.reset == "after" else {}),
+        )
 
-    def _params(self):
+    def _kernel_params(self):
         """W_x, W_h, W_n, b, b_hn in the form that the kernels take, empty where there is none."""
-        D, H = self.input_size, self.hidden_size
-        shapes = {"W_x": (D, 3 * H), "W_h": (H, 3 * H), "b": (3 * H,)}
-        none = np.empty(0, self.dtype)
+        none = np.empty((0, self.hidden_size), self.dtype)
         if self.reset == "after":
-            W_x, W_h, b, b_hn = checks.params(self, shapes | {"b_hn": (H,)})
-            return W_x, W_h, none.reshape(0, H), b, b_hn
-        W_x, W_h, b = checks.params(self, shapes)
-        W_rz, W_n = (np.ascontiguousarray(W) for W in np.split(W_h, [2 * H], axis=1))
-        return W_x, W_rz, W_n, b, none
+            W_x, W_h, b, b_hn = self._checked_params()
+            return W_x, W_h, none, b, b_hn
+        W_x, W_h, b = self._checked_params()
+        W_rz, W_n = np.split(W_h, [2 * self.hidden_size], axis=1)
+        return W_x, np.ascontiguousarray(W_rz), np.ascontiguousarray(W_n), b, none.ravel()
 
     def _step(self, params, x, h_prev):
         return (gru_step(params, x, h_prev),)
 
     def _forward(self, x, state, lengths):
-        W_x, *others = self._params()
+        W_x, *others = self._kernel_params()
         h = stacked(state[0], len(x))
         gates, past = times(x, W_x), np.zeros_like(h[1:])
         gru_forward(h, gates, past, *others, lengths)
         return GRUCache(x, h, gates, past, lengths)
 
     def _backward(self, dy, cache, dstate):
-        W_x, W_h, W_n, _, _ = self._params()
+        W_x, W_h, W_n, _, _ = self._kernel_params()
         x, h, gates, past, lengths = cache
-        da = empty(gates.shape, self.dtype)
-        ds = empty((*dy.shape[:2], W_h.shape[1]), self.dtype)
+        da, ds = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
         gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h, W_n, lengths)
         _, _, da_n = np.split(da, 3, axis=-1)
-        grads = {
-            "W_x": weight_gradient(x, da),
-            "W_h": weight_gradient(h[:-1], ds),
-            "b": bias_gradient(da),
-        }
+        dW_h = weight_gradient(h[:-1], ds)
+        grads = {"W_x": weight_gradient(x, da), "W_h": dW_h, "b": bias_gradient(da)}
         if self.reset == "after":
             grads["b_hn"] = bias_gradient(ds[..., 2 * self.hidden_size :])
         else:
-            grads["W_h"] = np.hstack([grads["W_h"], weight_gradient(past, da_n)])
+            grads["W_h"] = np.hstack([dW_h, weight_gradient(past, da_n)])
         return times(da, W_x.T), grads

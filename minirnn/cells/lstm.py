@@ -46,7 +46,7 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, stacked
+from minirnn.cells.common import Cell, split4, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import bias_gradient, times, weight_gradient
 
@@ -113,13 +113,6 @@ def lstm_step(params, x, h_prev, c_prev):
     return h, c
 
 
-@inline
-def split4(row):
-    """Four views (H,) of a row (4H,)."""
-    H = row.size // 4
-    return row[:H], row[H : 2 * H], row[2 * H : 3 * H], row[3 * H :]
-
-
 @jit
 def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths):
     """Fill h[1:], c[1:] (T+1, B, H), tanh_c (T, B, H), and turn gates (T, B, 4H) from x W_x into
@@ -138,12 +131,8 @@ def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths):
                 a_row[k] += xW[k] + b[k]
             a_i, a_f, a_g, a_o = split4(a_row)
             i, f, g, o = split4(gates[t, row])
-            c_prev, c_new, tanh_c_new, h_new = (
-                c[t, row],
-                c[t + 1, row],
-                tanh_c[t, row],
-                h[t + 1, row],
-            )
+            c_prev, c_new = c[t, row], c[t + 1, row]
+            tanh_c_new, h_new = tanh_c[t, row], h[t + 1, row]
             if p.size:
                 for j in range(H):
                     a_i[j] += p[0, j] * c_prev[j]
@@ -170,13 +159,8 @@ def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths):
                 continue
             da_i, da_f, da_g, da_o = split4(da[t, row])
             i, f, g, o = split4(gates[t, row])
-            dh_row, dc_row, dy_row, c_prev, tanh_c_row = (
-                dh[row],
-                dc[row],
-                dy[t, row],
-                c[t, row],
-                tanh_c[t, row],
-            )
+            dh_row, dc_row, dy_row = dh[row], dc[row], dy[t, row]
+            c_prev, tanh_c_row = c[t, row], tanh_c[t, row]
             for j in range(H):
                 da_o[j], dc_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j]
@@ -227,35 +211,29 @@ class LSTM(Cell):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.peephole = bool(peephole)
-        b = np.zeros(4 * H, self.dtype)
+        b = np.zeros(4 * H)
         b[H : 2 * H] = checks.number(forget_bias, "forget_bias")
-        self.params["W_x"] = glorot_uniform(rng, D, H, blocks=4).astype(self.dtype)
-        self.params["W_h"] = orthogonal(rng, H, blocks=4).astype(self.dtype)
-        self.params["b"] = b
-        for name in ("p_i", "p_f", "p_o") if self.peephole else ():
-            self.params[name] = np.zeros(H, self.dtype)
-
-    def _params(self):
-        """W_x, W_h, b, and the peepholes as one array (3, H), or (0, H) where there are none."""
-        D, H = self.input_size, self.hidden_size
-        shapes = {"W_x": (D, 4 * H), "W_h": (H, 4 * H), "b": (4 * H,)}
-        if self.peephole:
-            shapes |= {"p_i": (H,), "p_f": (H,), "p_o": (H,)}
-        W_x, W_h, b, *p = checks.params(self, shapes)
-        return W_x, W_h, b, np.array(p, self.dtype).reshape(-1, H)
+        self._set_params(
+            W_x=glorot_uniform(rng, D, H, blocks=4),
+            W_h=orthogonal(rng, H, blocks=4),
+            b=b,
+            **{name: np.zeros(H) for name in ("p_i", "p_f", "p_o") if self.peephole},
+        )
 
     def _step(self, params, x, h_prev, c_prev):
         return lstm_step(params, x, h_prev, c_prev)
 
     def _forward(self, x, state, lengths):
-        W_x, W_h, b, p = self._params()
+        W_x, W_h, b, *peepholes = self._checked_params()
+        p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         h, c = (stacked(s, len(x)) for s in state)
         gates, tanh_c = times(x, W_x), empty((len(x), *state[0].shape), self.dtype)
         lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths)
         return LSTMCache(x, h, c, gates, tanh_c, lengths)
 
     def _backward(self, dy, cache, dstate):
-        W_x, W_h, _, p = self._params()
+        W_x, W_h, _, *peepholes = self._checked_params()
+        p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         x, h, c, gates, tanh_c, lengths = cache
         da = empty(gates.shape, self.dtype)
         lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths)

@@ -123,25 +123,23 @@ class RNN(Cell):
         super().__init__(input_size, hidden_size, dtype)
         self.nonlinearity = checks.choice(nonlinearity, "nonlinearity", ("tanh", "relu"))
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
-        self.params["W_x"] = glorot_uniform(rng, D, H).astype(self.dtype)
-        self.params["W_h"] = orthogonal(rng, H).astype(self.dtype)
-        self.params["b"] = np.zeros(H, self.dtype)
-
-    def _params(self):
-        D, H = self.input_size, self.hidden_size
-        return checks.params(self, {"W_x": (D, H), "W_h": (H, H), "b": (H,)})
+        self._set_params(
+            W_x=glorot_uniform(rng, D, H),
+            W_h=orthogonal(rng, H),
+            b=np.zeros(H),
+        )
 
     def _step(self, params, x, h_prev):
         return (rnn_step(params, x, h_prev, self.nonlinearity == "relu"),)
 
     def _forward(self, x, state, lengths):
-        W_x, W_h, b = self._params()
+        W_x, W_h, b = self._checked_params()
         h = stacked(state[0], len(x))
         rnn_forward(h, times(x, W_x), W_h, b, self.nonlinearity == "relu", lengths)
         return RNNCache(x, h, lengths)
 
     def _backward(self, dy, cache, dstate):
-        W_x, W_h, _ = self._params()
+        W_x, W_h, _ = self._checked_params()
         x, h, lengths = cache
         da = empty(dy.shape, self.dtype)
         rnn_backward(da, dstate[0], dy, h, W_h, self.nonlinearity == "relu", lengths)
