@@ -99,7 +99,7 @@ def gru_step(params, x, h_prev):
 @jit
 def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
     """Fill h[1:] (T+1, B, H) and past (T, B, H), and turn gates (T, B, 3H) from x W_x into r, z, n.
-    reset="after": W_h is (H, 3H), W_n empty. reset="before": W_h (H, 2H) for r and z, W_n (H, H)."""
+    reset="after": W_h is (H, 3H), W_n empty. reset="before": W_h (H, 2H) for r, z, W_n (H, H)."""
     T, B, H = past.shape
     before = W_n.size > 0
     a, s = np.empty((B, W_h.shape[1]), h.dtype), np.empty((B, H), h.dtype)
