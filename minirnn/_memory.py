@@ -19,7 +19,7 @@ SMALLEST = 1 << 18  # bytes; below, the allocator of the C library does the same
 LARGEST_STORE = 1 << 28  # bytes kept without a use at the most
 
 _store: list[np.ndarray] = []  # the block that was given back last is at the end
-_lock = threading.RLock()  # a block can come back, by garbage collection, while we look for one
+_lock = threading.Lock()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -39,7 +39,12 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def _give_back(block: np.ndarray) -> None:
-    with _lock:
+    # The garbage collector may call this in the middle of ``empty``: then the block is just freed.
+    if not _lock.acquire(blocking=False):
+        return
+    try:
         _store.append(block)
         while sum(block.size for block in _store) > LARGEST_STORE:
             _store.pop(0)
+    finally:
+        _lock.release()

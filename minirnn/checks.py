@@ -26,7 +26,7 @@ def number(
 ) -> float:
     """A finite number between ``low`` and ``high``."""
     try:
-        result = float(value)
+        result = float(value + 0)  # the text "0.1" is no number
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {value!r}") from None
     inside = (low <= result if low_included else low < result) and result <= high
@@ -41,7 +41,7 @@ def number(
 def choice(value: Any, name: str, options: Iterable[str]) -> str:
     """One of a few words."""
     options = tuple(options)
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         expected = " or ".join(repr(option) for option in options)
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return value
@@ -76,26 +76,29 @@ def shape_text(shape: Iterable[Any]) -> str:
     return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
+def numbers(value: ArrayLike | None, name: str, kinds: str = "biuf") -> np.ndarray:
+    """An array of numbers of the given kinds (``numpy.dtype.kind``), by default all real ones."""
+    try:
+        result = np.asarray(value)
+    except ValueError as error:
+        got = type(value).__name__
+        raise ValueError(f"{name}: expected an array of numbers, got {got} ({error})") from None
+    if result.dtype.kind not in kinds:
+        expected = {"iu": "whole numbers", "biuf": "real numbers"}.get(kinds, "numbers")
+        got = f"{result.dtype} ({type(value).__name__})"
+        raise TypeError(f"{name}: expected {expected}, got {got}")
+    return result
+
+
 def array(
     value: ArrayLike | None, name: str, shape: Iterable[int | str], dtype: Any, kinds: str = "biuf"
 ) -> np.ndarray:
     """A C-contiguous array of ``dtype``, without a copy where it is one already.
 
-    ``shape`` holds the size of each axis, or a letter where every size but 0 will do; ``kinds``
-    the kinds of number (``numpy.dtype.kind``) to take, by default all real ones.
+    ``shape`` holds the size of each axis, or a letter where every size but 0 will do.
     """
     expected = tuple(shape)
-    try:
-        result = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{name}: expected an array of numbers, got {type(value).__name__} ({error})"
-        ) from None
-    if result.dtype.kind not in kinds:
-        expected_kind = {"iu": "whole numbers", "biuf": "real numbers"}.get(kinds, "numbers")
-        raise TypeError(
-            f"{name}: expected {expected_kind}, got {result.dtype} ({type(value).__name__})"
-        )
+    result = numbers(value, name, kinds)
     fits = result.ndim == len(expected) and all(
         n > 0 if isinstance(m, str) else n == m for n, m in zip(result.shape, expected, strict=True)
     )
@@ -104,7 +107,8 @@ def array(
         raise ValueError(
             f"{name}: expected shape {shape_text(expected)}, got {shape_text(result.shape)}{hint}"
         )
-    return np.require(result, dtype, "C")
+    with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite
+        return np.require(result, dtype, "C")
 
 
 def lengths(value: ArrayLike | None, T: int, B: int) -> np.ndarray:
@@ -181,9 +185,8 @@ def cache_type(value: Any, kind: type) -> Any:
 def cache(value: Any, layer: Any) -> None:
     """A cache that a recurrent layer like this one made in its forward pass."""
     value = cache_type(value, layer.cache_type)
-    made = (value.x.shape[-1], value.h.shape[-1], value.h.dtype)
-    if made != (layer.input_size, layer.hidden_size, layer.dtype):
-        raise ValueError(
-            f"cache: made by a layer of sizes {made[:2]} and {made[2]}, "
-            f"given to one of sizes {(layer.input_size, layer.hidden_size)} and {layer.dtype}"
-        )
+    sizes = (value.x.shape[-1], value.h.shape[-1])
+    made = f"sizes {sizes}, {value.h.dtype}, {value.variant}"
+    given = f"sizes {(layer.input_size, layer.hidden_size)}, {layer.dtype}, {layer.variant}"
+    if made != given:
+        raise ValueError(f"cache: made by a layer of {made}, given to one of {given}")

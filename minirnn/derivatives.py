@@ -57,6 +57,8 @@ class Problem:
         values = iter([arrays[f"d{name}0"] for name, _ in leaves(self.layer, self.state)])
         state = _map(lambda s: next(values), self.state)
         params = {name: arrays[f"d{name}"] for name in self.layer.params}
+        if x.ndim == 2:  # no sequence
+            return self._row(*self.layer.step(x, state, params))
         ys, T = [], len(x)
         lengths = np.full(x.shape[1], T) if self.lengths is None else np.asarray(self.lengths)
         for t in range(T):

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.activations import sigmoid
+from minirnn.products import quiet
 
 
+@quiet
 def mse(y: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple[float, np.ndarray]:
     """Mean squared error: mean of ``(y - target)^2`` over all valid elements.
 
@@ -24,14 +27,13 @@ def mse(y: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple
     y = _prediction(y, "y")
     target = checks.array(target, "target", y.shape, y.dtype)
     valid = _valid(mask, y.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = np.where(valid, y - target, 0)
-        count = np.count_nonzero(valid)
-        return float(np.sum(error * error, dtype=np.float64) / count), (error * (2 / count)).astype(
-            y.dtype
-        )
+    count = np.count_nonzero(valid)
+    error = np.where(valid, y - target, 0)
+    loss = np.sum(error * error, dtype=np.float64) / count
+    return float(loss), (error * (2 / count)).astype(y.dtype)
 
 
+@quiet
 def softmax_cross_entropy(
     logits: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
 ) -> tuple[float, np.ndarray]:
@@ -52,26 +54,27 @@ def softmax_cross_entropy(
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
         raise ValueError(f"target: expected whole numbers in 0..{V - 1}, got {target[at]} at {at}")
     index = np.where(valid, target, 0)[..., None]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        shifted = logits - logits.max(axis=-1, keepdims=True)  # exp() of it is at most 1
-        p = np.exp(shifted)
-        total = p.sum(axis=-1, keepdims=True)
-        nats = np.log(total) - np.take_along_axis(shifted, index, axis=-1)
-        p /= total
+    largest = logits.max(axis=-1, keepdims=True)
+    shifted = np.where(logits == np.inf, 0, logits - largest)  # exp() of it is at most 1
+    p = np.exp(shifted)
+    total = p.sum(axis=-1, keepdims=True)
+    nats = np.log(total) - np.take_along_axis(shifted, index, axis=-1)
+    p /= total
     np.put_along_axis(p, index, np.take_along_axis(p, index, axis=-1) - 1, axis=-1)
     count = np.count_nonzero(valid)
     loss = np.sum(np.where(valid, nats[..., 0], 0), dtype=np.float64) / count
     return float(loss), np.where(valid[..., None], p / count, 0).astype(logits.dtype)
 
 
+@quiet
 def binary_cross_entropy(
     logits: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
 ) -> tuple[float, np.ndarray]:
     """Cross-entropy of the sigmoid in nats: mean of ``-t log s(a) - (1 - t) log(1 - s(a))``.
 
     logits: a, any real numbers. target: t of the same shape, in 0..1.
-    Written as ``max(a, 0) - a t + log(1 + exp(-|a|))``, in which nothing overflows; the gradient is
-    ``(s(a) - t) / number of valid targets``.
+    Nothing overflows, since -log s(a) = log(1 + exp(-a)), and likewise for 1 - s(a). The gradient
+    is ``(s(a) - t) / number of valid targets``.
     Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
     """
     a = _prediction(logits, "logits")
@@ -81,18 +84,17 @@ def binary_cross_entropy(
     if wrong.any():
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
         raise ValueError(f"target: expected numbers in 0..1, got {t[at]} at {at}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        e = np.exp(-np.abs(a))
-        nats = np.maximum(a, 0) - a * t + np.log1p(e)
-        s = np.where(a >= 0, 1, e) / (1 + e)
-        count = np.count_nonzero(valid)
-        loss = np.sum(np.where(valid, nats, 0), dtype=np.float64) / count
-        return float(loss), np.where(valid, (s - t) / count, 0).astype(a.dtype)
+    # Where t is 0 or 1, one of the two terms does not count, even if it is infinite.
+    nats = np.where(t > 0, t * np.logaddexp(0, -a), 0)
+    nats += np.where(t < 1, (1 - t) * np.logaddexp(0, a), 0)
+    count = np.count_nonzero(valid)
+    loss = np.sum(np.where(valid, nats, 0), dtype=np.float64) / count
+    return float(loss), np.where(valid, (sigmoid(a) - t) / count, 0).astype(a.dtype)
 
 
 def _prediction(value: ArrayLike, name: str) -> np.ndarray:
     """An array of float32 or float64, as it came, or float64 made of whole numbers."""
-    value = np.asarray(value)
+    value = checks.numbers(value, name)
     dtype = value.dtype if value.dtype in (np.float32, np.float64) else np.float64
     return checks.array(value, name, value.shape, dtype)
 
@@ -103,7 +105,7 @@ def _valid(mask: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"target: expected at least one, got shape {checks.shape_text(shape)}")
     if mask is None:
         return np.ones(shape, bool)
-    mask = np.asarray(mask)
+    mask = checks.numbers(mask, "mask")
     mask = checks.array(mask, "mask", shape[: max(mask.ndim, 1)], None, kinds="biuf")
     if not np.isin(mask, (0, 1)).all():
         raise ValueError("mask: expected 0 and 1 (or bool), got other values")

@@ -131,17 +131,21 @@ class Adam(Optimizer):
 def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
     """Scale all gradients, in place, so that their joint norm is at most ``max_norm``.
 
-    This keeps the direction (Pascanu et al. 2013). Returns the norm before. If that is infinite or
-    NaN, the gradients stay as they are, since no scale would make them right.
+    This keeps the direction (Pascanu et al. 2013). Returns the norm before. If that is not
+    finite, the gradients stay as they are, since no scale would make them right.
     """
-    if not max_norm > 0:
-        raise ValueError(f"max_norm: expected a number above 0, got {max_norm!r}")
+    if max_norm is not np.inf:
+        checks.number(max_norm, "max_norm", 0, low_included=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.sqrt(sum(np.vdot(g, g) for g in grads.values())))
+        norm = _norm(grads, 1.0)
         if not np.isfinite(norm):  # perhaps only the squares overflowed: once more in another unit
-            unit = max(float(np.max(np.abs(g))) for g in grads.values())
-            norm = unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))
+            norm = _norm(grads, max(float(np.max(np.abs(g))) for g in grads.values()))
     if np.isfinite(norm) and norm > max_norm:
         for g in grads.values():
             g *= max_norm / norm
     return norm
+
+
+def _norm(grads, unit):
+    # Not np.vdot, which would wake NumPy's BLAS (see products.product).
+    return unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))

@@ -107,7 +107,7 @@ def _train_step(model, loss_fn, batch, optimizer, max_norm, rng, where):
     x, target, lengths, mask = batch
     loss, grads, _ = bptt(model, loss_fn, x, target, None, lengths, mask, rng=rng)
     if not np.isfinite(loss):
-        raise FloatingPointError(_why_not_finite(where, loss, model, x, target))
+        raise FloatingPointError(_why_not_finite(where, loss, model, batch))
     norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
     if not np.isfinite(norm):
         raise FloatingPointError(_which_not_finite(where, loss, grads))
@@ -144,7 +144,11 @@ def _progress_bar(epochs: int, progress: bool | None) -> Any:
     return tqdm(total=epochs, unit="epoch", disable=disable, file=sys.stderr)
 
 
-def _why_not_finite(where: str, loss: float, model: Any, x: Any, target: Any) -> str:
+def _why_not_finite(where: str, loss: float, model: Any, batch: tuple) -> str:
+    x, target, lengths, _ = batch
+    if lengths is not None:  # what lies past the end cannot be the reason
+        past_end = checks.padding(np.asarray(lengths), len(x))
+        x = np.where(past_end.reshape(past_end.shape + (1,) * (np.ndim(x) - 2)), 0, x)
     suspects = {"x": x, "target": target} | {f"parameter {n!r}": p for n, p in model.params.items()}
     for name, value in suspects.items():
         value = np.asarray(value)

@@ -298,3 +298,15 @@ def test_initial_values_are_as_documented(name):
 @pytest.mark.parametrize("bias", [1.0, 0.0, -2.5])
 def test_the_forget_bias_is_in_b_and_only_there(bias):
     assert mr.LSTM(2, 3, forget_bias=bias).params["b"].tolist() == [0] * 3 + [bias] * 3 + [0] * 6
+
+
+def test_lengths_of_any_whole_kind_are_taken_and_copied():
+    layer, x = mr.LSTM(2, 3, rng=0), np.random.default_rng(0).normal(size=(4, 3, 2))
+    y, _, cache = layer.forward(x, lengths=[4, 2, 1])
+    expected = layer.backward(np.ones_like(y), cache)[2]
+    for kind in (np.uint8, np.int32, np.int64):
+        lengths = np.array([4, 2, 1], kind)
+        y, _, cache = layer.forward(x, lengths=lengths)
+        lengths[...] = 0  # the caller's own array
+        grads = layer.backward(np.ones_like(y), cache)[2]
+        assert all(np.array_equal(grads[name], g) for name, g in expected.items())

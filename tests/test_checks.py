@@ -92,7 +92,17 @@ WRONG = {
         backward(cache=other_cache(mr.LSTM(2, 4))), ValueError, r"cache: made by .*\(2, 4\)",
     ),
     "cache dtype": (
-        backward(cache=other_cache(mr.LSTM(2, 5, dtype="float32"))), ValueError, "and float32",
+        backward(cache=other_cache(mr.LSTM(2, 5, dtype="float32"))), ValueError, r"\(2, 5\), float32",
+    ),
+    "cache variant": (
+        backward(lambda D, H, rng: mr.GRU(D, H, rng=rng), cache=other_cache(mr.GRU(2, 5, "before"))),
+        ValueError, "cache: made by .*reset before, given to .*reset after",
+    ),
+    "cache peephole": (
+        backward(cache=other_cache(mr.LSTM(2, 5, peephole=True))), ValueError, "peephole True, given",
+    ),
+    "cache relu": (
+        backward(mr.RNN, cache=other_cache(mr.RNN(2, 5, "relu"))), ValueError, "relu, given to .*tanh",
     ),
     "dstate kind": (backward(dstate=HALF), TypeError, r"dstate: expected a pair \(h, c\)"),
     "dstate shape": (
@@ -140,6 +150,11 @@ WRONG = {
     # training
     "lr": (lambda: mr.Adam(lr=-1), ValueError, "lr: .*got -1"),
     "lr nan": (lambda: mr.SGD(lr=np.nan), ValueError, "lr: .*got nan"),
+    "lr number as text": (lambda: mr.SGD(lr="0.1"), TypeError, "lr: expected a number, got '0.1'"),
+    "ragged target": (lambda: mr.mse([[1.0], [1.0]], [[1.0], []]), ValueError, "target: expected an"),
+    "ragged x": (lambda: mr.Linear(2, 3).forward([[1.0, 2.0], [1.0]]), ValueError, "x: expected an"),
+    "nonlinearity array": (lambda: mr.RNN(1, 1, np.ones(3)), ValueError, "nonlinearity: expected"),
+    "max_norm text": (lambda: mr.clip_grad_norm({"a": X}, "1"), TypeError, "max_norm: .*got '1'"),
     "lr text": (lambda: mr.SGD(lr="fast"), TypeError, "lr: expected a number, got 'fast'"),
     "momentum": (lambda: mr.SGD(0.1, momentum=1.5), ValueError, "momentum: .*got 1.5"),
     "nesterov": (lambda: mr.SGD(0.1, nesterov=True), ValueError, "nesterov: expected a momentum"),

@@ -85,3 +85,42 @@ def test_gradients_have_the_order_of_the_parameters():
     assert [g.shape for g in flatten(list(grads.values()))] == [
         p.shape for p in model.params.values()
     ]
+
+
+class Spy:
+    """Remembers the lengths it got."""
+
+    def __init__(self):
+        self.params = {}
+
+    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+        self.lengths = lengths
+        return x, None, None
+
+    def backward(self, dy, cache, dstate=None):
+        return dy, None, {}
+
+
+def test_layers_behind_last_get_no_lengths():
+    before, behind = Spy(), Spy()
+    mr.Sequential(before, mr.Last(), behind).forward(np.ones((3, 2, 1)), lengths=[3, 1])
+    assert before.lengths == [3, 1]
+    assert behind.lengths is None
+
+
+def test_what_lies_past_the_end_does_not_matter_to_linear():
+    layer = randomised("Linear")
+    x, _, dy, _ = point(layer)
+    results = []
+    for padding in (0.0, np.nan):
+        x[2:, 1] = padding
+        y, _, cache = layer.forward(x, lengths=[4, 2, 4])
+        results.append([y, *layer.backward(dy, cache)])
+        assert not y[2:, 1].any()
+    same(*results, tol=0)
+
+
+def test_layers_without_time_can_be_checked_by_the_complex_step():
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    assert mr.gradcheck(mr.Linear(2, 3, rng=0), x, method="complex").ok
+    assert mr.gradcheck(mr.Linear(2, 3, rng=0), x).ok

@@ -98,3 +98,17 @@ def test_arguments_are_not_changed(name):
     before = y.tobytes(), target.tobytes(), MASK.tobytes()
     loss_fn(y, target, MASK)
     assert (y.tobytes(), target.tobytes(), MASK.tobytes()) == before
+
+
+def test_infinite_logits_have_their_limits():
+    a, t = np.array([np.inf, -np.inf, np.inf, -np.inf]), np.array([1.0, 0.0, 0.0, 1.0])
+    values = [mr.binary_cross_entropy(a[k : k + 1], t[k : k + 1])[0] for k in range(4)]
+    assert values == [0, 0, np.inf, np.inf]
+    assert mr.binary_cross_entropy(a, t)[1].tolist() == [0, 0, 0.25, -0.25]
+    loss, d = mr.softmax_cross_entropy([[np.inf, 1.0, -np.inf]], [0])
+    assert loss == 0
+    assert d.tolist() == [[0, 0, 0]]
+
+
+def test_a_target_too_large_for_the_prediction_s_dtype_is_infinite_without_a_word():
+    assert mr.mse(np.zeros(2, np.float32), [1e300, 0.0])[0] == np.inf

@@ -88,3 +88,9 @@ def test_clipping_leaves_what_no_scale_can_mend(value):
     grads = {"a": np.array([1.0, value])}
     assert not np.isfinite(mr.clip_grad_norm(grads, 1.0))
     assert grads["a"][0] == 1
+
+
+def test_clipping_leaves_a_norm_that_is_itself_too_large_for_a_float():
+    grads = {"a": np.full(4, 1.7e308)}
+    assert mr.clip_grad_norm(grads, 1.0) == np.inf
+    assert (grads["a"] == 1.7e308).all()

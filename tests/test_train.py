@@ -205,3 +205,12 @@ def test_data_of_another_form_is_refused(data, words):
 def test_a_generator_that_is_used_up_is_noticed():
     with pytest.raises(ValueError, match="used up"):
         mr.fit(model(), mr.mse, (b for b in [batch()]), mr.Adam(), 2)
+
+
+def test_padding_is_not_blamed():
+    net = mr.Sequential(mr.RNN(1, 2, rng=0), mr.Linear(2, 1, rng=0))
+    x, target = np.zeros((3, 2, 1)), np.zeros((3, 2, 1))
+    x[2, 1] = np.nan
+    target[0, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="since target has 1 values"):
+        mr.fit(net, mr.mse, (x, target, [3, 2]), mr.SGD(0.1), 1)

@@ -26,6 +26,7 @@ class Cell:
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
     state_names: tuple[str, ...] = ("h",)  # also the names under which the cache stacks the states
     cache_type: type
+    variant: str  # of the equations, as the cache remembers it
     _step: Callable[..., tuple]
     _forward: Callable[..., Any]
     _backward: Callable[..., tuple[np.ndarray, dict[str, np.ndarray]]]

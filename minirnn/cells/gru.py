@@ -59,6 +59,7 @@ class GRUCache(NamedTuple):
     gates: np.ndarray  # (T, B, 3H): the values of r, z, n
     past: np.ndarray  # (T, B, H): m for reset="after", q for reset="before"
     lengths: np.ndarray  # (B,)
+    variant: str  # of the layer that made it
 
 
 @inline
@@ -207,6 +208,7 @@ class GRU(Cell):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.reset = checks.choice(reset, "reset", ("after", "before"))
+        self.variant = f"reset {reset}"
         self._set_params(
             W_x=glorot_uniform(rng, D, H, blocks=3),
             W_h=orthogonal(rng, H, blocks=3),
@@ -232,11 +234,11 @@ class GRU(Cell):
         h = stacked(state[0], len(x))
         gates, past = times(x, W_x), np.zeros_like(h[1:])
         gru_forward(h, gates, past, *others, lengths)
-        return GRUCache(x, h, gates, past, lengths)
+        return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, W_n, _, _ = self._kernel_params()
-        x, h, gates, past, lengths = cache
+        x, h, gates, past, lengths, _ = cache
         da, ds = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
         gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h, W_n, lengths)
         _, _, da_n = np.split(da, 3, axis=-1)
@@ -245,5 +247,5 @@ class GRU(Cell):
         if self.reset == "after":
             grads["b_hn"] = bias_gradient(ds[..., 2 * self.hidden_size :])
         else:
-            grads["W_h"] = np.hstack([dW_h, weight_gradient(past, da_n)])
+            grads["W_h"] = np.hstack([dW_h, weight_gradient(past, np.ascontiguousarray(da_n))])
         return times(da, W_x.T), grads

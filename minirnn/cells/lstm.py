@@ -60,6 +60,7 @@ class LSTMCache(NamedTuple):
     gates: np.ndarray  # (T, B, 4H): the values of i, f, g, o
     tanh_c: np.ndarray  # (T, B, H): tanh(c[t+1]), kept because a tanh costs more than memory
     lengths: np.ndarray  # (B,)
+    variant: str  # of the layer that made it
 
 
 @inline
@@ -211,6 +212,7 @@ class LSTM(Cell):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.peephole = bool(peephole)
+        self.variant = f"peephole {self.peephole}"
         b = np.zeros(4 * H)
         b[H : 2 * H] = checks.number(forget_bias, "forget_bias")
         self._set_params(
@@ -229,12 +231,12 @@ class LSTM(Cell):
         h, c = (stacked(s, len(x)) for s in state)
         gates, tanh_c = times(x, W_x), empty((len(x), *state[0].shape), self.dtype)
         lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths)
-        return LSTMCache(x, h, c, gates, tanh_c, lengths)
+        return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, _, *peepholes = self._checked_params()
         p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
-        x, h, c, gates, tanh_c, lengths = cache
+        x, h, c, gates, tanh_c, lengths, _ = cache
         da = empty(gates.shape, self.dtype)
         lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths)
         grads = {

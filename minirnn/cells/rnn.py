@@ -44,6 +44,7 @@ class RNNCache(NamedTuple):
     x: np.ndarray  # (T, B, D)
     h: np.ndarray  # (T+1, B, H): h[0] is the initial state, h[t+1] the state after step t
     lengths: np.ndarray  # (B,)
+    variant: str  # of the layer that made it
 
 
 @inline
@@ -122,6 +123,7 @@ class RNN(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, dtype)
         self.nonlinearity = checks.choice(nonlinearity, "nonlinearity", ("tanh", "relu"))
+        self.variant = f"nonlinearity {nonlinearity}"
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self._set_params(
             W_x=glorot_uniform(rng, D, H),
@@ -136,11 +138,11 @@ class RNN(Cell):
         W_x, W_h, b = self._checked_params()
         h = stacked(state[0], len(x))
         rnn_forward(h, times(x, W_x), W_h, b, self.nonlinearity == "relu", lengths)
-        return RNNCache(x, h, lengths)
+        return RNNCache(x, h, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, _ = self._checked_params()
-        x, h, lengths = cache
+        x, h, lengths, _ = cache
         da = empty(dy.shape, self.dtype)
         rnn_backward(da, dstate[0], dy, h, W_h, self.nonlinearity == "relu", lengths)
         grads = {

@@ -41,7 +41,8 @@ class Last:
         rng: Any = None,
     ) -> tuple[np.ndarray, State, Any]:
         """Returns y (B, D), None (there is no state) and the cache. lengths: (B,) in 1..T."""
-        dtype = np.result_type(np.asarray(x).dtype, np.float32)
+        x = checks.numbers(x, "x")
+        dtype = np.result_type(x.dtype, np.float32)
         x = checks.array(x, "x", ("T", "B", "D"), dtype)
         checks.no_state(state, "state", self)
         T, B, _ = x.shape
@@ -58,7 +59,8 @@ class Last:
         """Returns dx (T, B, D), None, and an empty dictionary."""
         checks.no_state(dstate, "dstate", self)
         (T, B, D), last = checks.cache_type(cache, LastCache)
-        dy = checks.array(dy, "dy", (B, D), np.result_type(np.asarray(dy).dtype, np.float32))
+        dy = checks.numbers(np.zeros((B, D)) if dy is None else dy, "dy")
+        dy = checks.array(dy, "dy", (B, D), np.result_type(dy.dtype, np.float32))
         dx = np.zeros((T, B, D), dy.dtype)
         dx[last, np.arange(B)] = dy
         return dx, None, {}

@@ -22,7 +22,7 @@ class LinearCache(NamedTuple):
     """What ``Linear.backward`` needs to know of the forward pass."""
 
     x: np.ndarray  # (T, B, D) or (B, D)
-    past_end: np.ndarray | None  # (T, B) bool, None where no sequence ends before T
+    past_end: np.ndarray | None  # (T, B, 1) bool, None where no sequence ends before T
 
 
 class Linear:
@@ -54,16 +54,17 @@ class Linear:
 
         x: (T, B, D) or (B, D). lengths: (B,), for x (T, B, D): past its end a sequence's y is zero.
         """
-        leading = ("B",) if np.ndim(x) == 2 else ("T", "B")
+        x = checks.numbers(x, "x")
+        leading = ("B",) if x.ndim == 2 else ("T", "B")
         x = checks.array(x, "x", (*leading, self.in_features), self.dtype)
         checks.no_state(state, "state", self)
         W, b = self._params()
-        y = times(x, W)
-        y += b
         past_end = None
         if lengths is not None and x.ndim == 3:
-            past_end = checks.padding(checks.lengths(lengths, *x.shape[:2]), len(x))
-            y[past_end] = 0
+            past_end = checks.padding(checks.lengths(lengths, *x.shape[:2]), len(x))[..., None]
+            x = np.where(past_end, 0, x)
+        y = times(x, W)
+        y += b if past_end is None else np.where(past_end, 0, b)
         return y, None, LinearCache(x, past_end)
 
     @quiet
@@ -73,9 +74,9 @@ class Linear:
         """Returns dx like x, None, and the gradients of ``W`` and ``b``."""
         checks.no_state(dstate, "dstate", self)
         x, past_end = checks.cache_type(cache, LinearCache)
-        dy = checks.array(dy, "dy", (*x.shape[:-1], self.out_features), self.dtype)
+        dy = checks.gradient(dy, (*x.shape[:-1], self.out_features), self.dtype)
         if past_end is not None:
-            dy = np.where(past_end[..., None], 0, dy)
+            dy = np.where(past_end, 0, dy)
         W, _ = self._params()
         return times(dy, W.T), None, {"W": weight_gradient(x, dy), "b": bias_gradient(dy)}
 
@@ -83,8 +84,9 @@ class Linear:
         self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
     ) -> tuple[np.ndarray, State]:
         """One time step in plain NumPy, of any dtype: x (B, D); returns y (B, K) and None."""
+        x = checks.array(x, "x", ("B", self.in_features), None, "biufc")
         params = params or self.params
-        return np.asarray(x) @ params["W"] + params["b"], None
+        return x @ params["W"] + params["b"], None
 
     def _params(self):
         D, K = self.in_features, self.out_features
