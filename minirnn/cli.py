@@ -19,7 +19,14 @@ EXPERIMENTS = ("airline",)
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = parser().parse_args(argv)
-    return arguments.command(arguments)
+    try:
+        return arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("\nminirnn: stopped", file=sys.stderr)
+        return 130
+    except OSError as error:  # a folder that cannot be written, say
+        print(f"minirnn: {error}", file=sys.stderr)
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,9 +85,11 @@ def run_experiment(arguments: argparse.Namespace) -> int:
     module, name = arguments.module, arguments.name
     print(f"{name}: {module.TITLE}")
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-    if arguments.json is not None and arguments.json.is_dir():
-        print(f"minirnn: --json: {arguments.json} is a folder", file=sys.stderr)
-        return 2
+    arguments.out.mkdir(parents=True, exist_ok=True)  # if it cannot be, say so before training
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        if arguments.json.is_dir():
+            raise IsADirectoryError(f"--json: {arguments.json} is a folder")
     runs, started = [], time.perf_counter()
     for seed in seeds:
         out = arguments.out if seed == seeds[0] else None

@@ -90,3 +90,22 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         cli.write(file, "new")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("option", ["--out", "--json"])
+def test_a_place_that_cannot_be_written_is_named_before_the_training(option, tmp_path, capsys):
+    place = tmp_path / "place"
+    place.mkdir() if option == "--json" else place.write_text("a file")
+    argv = ["airline", "--epochs", "1", "--out", str(tmp_path / "o"), option, str(place)]
+    assert cli.main(argv) == 1
+    captured = capsys.readouterr()
+    assert "place" in captured.err
+    assert "RMSE" not in captured.out
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
+    from minirnn.experiments import airline
+
+    monkeypatch.setattr(airline, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert cli.main(["airline", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "\nminirnn: stopped\n"
