@@ -37,6 +37,7 @@ HINTS = {
     "dh0": "dh0 = da[0] W_h^T, with the da of all gates (GRU: and the direct path dh * z).",
     "dc0": "dc0 = dc[0] * f[0].",
     "sum": "The same parameter is used at every step: add up over time (+=), from zero.",
+    "order": "dx[t] belongs to x[t], though the loop runs from the last step to the first.",
     "final": "The loss may depend on the final state too: start the loop from dstate, not zero.",
     "lengths": "Past its end a sequence has da = 0, and dh and dc go through unchanged.",
 }
@@ -85,7 +86,8 @@ def interpret(layer: Any, report: Any) -> tuple[str, str]:
     """What is wrong in the words of the equations, and the key of its hint."""
     wrong = {row.name: row.wrong for row in report.rows if row.wrong}
     bad_outputs = [name for name, error in report.sources.items() if error > report.tol]
-    if bad_outputs and all(name.startswith("final") for name in bad_outputs):
+    only_finals = bad_outputs and all(name.startswith("final") for name in bad_outputs)
+    if only_finals and not set(wrong) <= {"dh0", "dc0"}:
         finals = " and ".join(name.replace("final ", "d") for name in bad_outputs)
         return f"gradient of the final state ({finals})", "final"
 
@@ -97,6 +99,8 @@ def interpret(layer: Any, report: Any) -> tuple[str, str]:
         # One step is right, so what is wrong is what is handed from step to step, or the sum.
         if set(wrong) <= {row.name for row in report.rows if row.name[1:] in layer.params}:
             return f"{', '.join(wrong)}, sum over time", "sum"
+        if set(wrong) == {"dx"}:
+            return "dx, the order of its steps", "order"
         if "c" in getattr(layer, "state_names", ()) and "o" not in pre:
             return "dc handed from step t+1 to step t", "dc carry"
         return "dh handed from step t+1 to step t", "dh carry"

@@ -71,6 +71,16 @@ BUGS = {
         "dh_next, dc_next = dstate if dstate is None else",
         "gradient of the final state (dh and dc): first seen at T = 1",
     ),
+    "dh kept from the step after": (
+        "dh_next = da @ W_h.T",
+        "dh_next = dh_next + da @ W_h.T",
+        "dh0: first seen at T = 1",
+    ),
+    "steps of dx the wrong way round": (
+        "dx.insert(0, da @ W_x.T)",
+        "dx.append(da @ W_x.T)",
+        "dx, the order of its steps: first seen at T = 2",
+    ),
     "one gate left out of dx": (
         "dx.insert(0, da @ W_x.T)",
         "dx.insert(0, (da * (np.arange(da.shape[1]) >= len(W_h))) @ W_x.T)",
