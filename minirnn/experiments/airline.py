@@ -22,7 +22,7 @@ import minirnn as mr
 from minirnn.datasets import airline
 
 TITLE = "monthly airline passengers: one step ahead and free-running, beside naive forecasts"
-SECONDS = 8
+SECONDS = 3
 UNIT = "thousand passengers"
 WINDOW = 5  # months, of the classic protocol
 GROWTH_WINDOW = 6  # months, of the seasonal one
