@@ -219,10 +219,9 @@ class GRU(Cell):
     def _kernel_params(self):
         """W_x, W_h, W_n, b, b_hn in the form that the kernels take, empty where there is none."""
         none = np.empty((0, self.hidden_size), self.dtype)
+        W_x, W_h, b, *b_hn = self._checked_params()
         if self.reset == "after":
-            W_x, W_h, b, b_hn = self._checked_params()
-            return W_x, W_h, none, b, b_hn
-        W_x, W_h, b = self._checked_params()
+            return W_x, W_h, none, b, b_hn[0]
         W_rz, W_n = np.split(W_h, [2 * self.hidden_size], axis=1)
         return W_x, np.ascontiguousarray(W_rz), np.ascontiguousarray(W_n), b, none.ravel()
 
@@ -241,11 +240,11 @@ class GRU(Cell):
         x, h, gates, past, lengths, _ = cache
         da, ds = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
         gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h, W_n, lengths)
-        _, _, da_n = np.split(da, 3, axis=-1)
-        dW_h = weight_gradient(h[:-1], ds)
-        grads = {"W_x": weight_gradient(x, da), "W_h": dW_h, "b": bias_gradient(da)}
+        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], ds)
+        grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.reset == "after":
             grads["b_hn"] = bias_gradient(ds[..., 2 * self.hidden_size :])
         else:
-            grads["W_h"] = np.hstack([dW_h, weight_gradient(past, np.ascontiguousarray(da_n))])
+            da_n = np.ascontiguousarray(da[..., 2 * self.hidden_size :])
+            grads["W_h"] = np.hstack([dW_h, weight_gradient(past, da_n)])
         return times(da, W_x.T), grads

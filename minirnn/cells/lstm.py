@@ -239,11 +239,8 @@ class LSTM(Cell):
         x, h, c, gates, tanh_c, lengths, _ = cache
         da = empty(gates.shape, self.dtype)
         lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths)
-        grads = {
-            "W_x": weight_gradient(x, da),
-            "W_h": weight_gradient(h[:-1], da),
-            "b": bias_gradient(da),
-        }
+        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
+        grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.peephole:
             da_i, da_f, _, da_o = np.split(da, 4, axis=-1)
             grads["p_i"] = bias_gradient(da_i * c[:-1])

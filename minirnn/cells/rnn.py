@@ -145,9 +145,5 @@ class RNN(Cell):
         x, h, lengths, _ = cache
         da = empty(dy.shape, self.dtype)
         rnn_backward(da, dstate[0], dy, h, W_h, self.nonlinearity == "relu", lengths)
-        grads = {
-            "W_x": weight_gradient(x, da),
-            "W_h": weight_gradient(h[:-1], da),
-            "b": bias_gradient(da),
-        }
-        return times(da, W_x.T), grads
+        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
+        return times(da, W_x.T), {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
