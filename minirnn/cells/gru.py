@@ -22,8 +22,8 @@ dh be that of h[t]: dy[t] plus what step t+1 handed back. Then, line by line fro
 
     dz = dh * (h[t-1] - n)     da_z = dz * z (1 - z)
     dn = dh * (1 - z)          da_n = dn * (1 - n^2)
-    after:    dr = da_n * m          dm = da_n * r
-    before:   dr = dq * h[t-1]       dq = da_n W_hn^T
+    after:    dm = da_n * r          dr = da_n * m
+    before:   dq = da_n W_hn^T       dr = dq * h[t-1]
     da_r = dr * r (1 - r)
 
 and the gradient of h[t-1] has one term for each place where h[t-1] stands on a right side::
