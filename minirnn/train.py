@@ -59,6 +59,8 @@ def fit(
     """
     epochs = checks.size(epochs, "epochs")
     rng = checks.generator(rng)
+    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
+        raise TypeError(f"optimizer: expected one such as Adam(lr=0.001), got {optimizer!r}")
     if patience is not None:
         patience = checks.size(patience, "patience")
         if validation is None:
@@ -121,6 +123,8 @@ def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple
         data = data(rng)
     elif isinstance(data, tuple) and len(data) >= 2 and not isinstance(data[0], (tuple, list)):
         data = [data]
+    if not hasattr(data, "__iter__"):
+        raise TypeError(f"{name}: expected (x, target), batches or a function, got {data!r:.80}")
     empty = True
     for batch in data:
         if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 4:

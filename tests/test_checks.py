@@ -162,7 +162,10 @@ WRONG = {
     "eps": (lambda: mr.RMSProp(eps=0), ValueError, "eps: .*got 0"),
     "max_norm": (lambda: mr.clip_grad_norm({"a": X}, 0), ValueError, "max_norm: .*got 0"),
     "epochs": (lambda: mr.fit(None, None, None, None, 0), ValueError, "epochs: .*got 0"),
-    "patience": (lambda: mr.fit(None, None, None, None, 1, patience=2), ValueError, "patience: .*val"),
+    "optimizer": (lambda: mr.fit(None, None, None, "adam", 1), TypeError, "optimizer: .*'adam'"),
+    "optimizer class": (lambda: mr.fit(None, None, None, mr.Adam, 1), TypeError, "optimizer: .*Adam"),
+    "no data": (lambda: mr.fit(mr.Last(), mr.mse, None, mr.Adam(), 1), TypeError, "data: .*got None"),
+    "patience": (lambda: mr.fit(None, None, None, mr.Adam(), 1, patience=2), ValueError, "patience: .*val"),
     "method": (lambda: mr.gradcheck(mr.RNN(2, 3), X, method="exact"), ValueError, "'central' or 'com"),
     "tol": (lambda: mr.gradcheck(mr.RNN(2, 3), X, tol=0), ValueError, "tol: .*got 0"),
 }  # fmt: skip
