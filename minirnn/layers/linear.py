@@ -22,7 +22,7 @@ class LinearCache(NamedTuple):
     """What ``Linear.backward`` needs to know of the forward pass."""
 
     x: np.ndarray  # (T, B, D) or (B, D)
-    past_end: np.ndarray | None  # (T, B, 1) bool, None where no sequence ends before T
+    past_end: np.ndarray | None  # (T, B, 1) bool; None without lengths
 
 
 class Linear:
