@@ -14,6 +14,9 @@ from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.rnn import RNN
 from minirnn.gradcheck import gradcheck
+from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.elementwise import Activation, Dropout
+from minirnn.layers.embedding import Embedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.sequential import Sequential
@@ -25,23 +28,8 @@ from minirnn.train import History, fit
 __version__ = "0.1.0"
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "History",
-    "Last",
-    "Layer",
-    "Linear",
-    "RMSProp",
-    "Sequential",
-    "binary_cross_entropy",
-    "bptt",
-    "clip_grad_norm",
-    "fit",
-    "gradcheck",
-    "mse",
+    "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "Bidirectional", "Dropout",
+    "Embedding", "History", "Last", "Layer", "Linear", "RMSProp", "Sequential",
+    "binary_cross_entropy", "bptt", "clip_grad_norm", "fit", "gradcheck", "mse",
     "softmax_cross_entropy",
-]
+]  # fmt: skip

@@ -111,6 +111,27 @@ def array(
         return np.require(result, dtype, "C")
 
 
+def floats(value: ArrayLike | None, name: str, dtype: Any = None) -> np.ndarray:
+    """An array of ``dtype``; by default float32 or float64 as it came, float64 for other kinds."""
+    result = numbers(value, name)
+    if dtype is None:
+        dtype = result.dtype if result.dtype in (np.float32, np.float64) else np.float64
+    return array(result, name, result.shape, dtype)
+
+
+def tokens(value: np.ndarray, name: str, V: int) -> np.ndarray:
+    """Whole numbers in 0..V-1."""
+    one_wrong(f"whole numbers in 0..{V - 1}", name, value, (value < 0) | (value >= V))
+    return value
+
+
+def one_wrong(expected: str, name: str, value: np.ndarray, wrong: np.ndarray) -> None:
+    """Raise ValueError with the first value that is wrong, if there is one."""
+    if wrong.any():
+        at = tuple(int(k) for k in np.argwhere(wrong)[0])
+        raise ValueError(f"{name}: expected {expected}, got {value[at]} at {at}")
+
+
 def lengths(value: ArrayLike | None, T: int, B: int) -> np.ndarray:
     """The number of valid steps of each sequence, (B,) int64 in 0..T; None means all T."""
     if value is None:
@@ -124,6 +145,20 @@ def lengths(value: ArrayLike | None, T: int, B: int) -> np.ndarray:
 def padding(lengths: np.ndarray, T: int) -> np.ndarray:
     """(T, B) bool: where a step lies past the end of its sequence."""
     return np.arange(T)[:, None] >= lengths
+
+
+def past_end(value: ArrayLike | None, x: np.ndarray) -> np.ndarray | None:
+    """The padding of sequences x (T, B, ...); None where there are no lengths, or no sequences."""
+    if value is None or x.ndim + (x.dtype.kind in "iu") < 3:
+        return None
+    return padding(lengths(value, *x.shape[:2]), len(x))
+
+
+def zero_at(past_end: np.ndarray | None, x: np.ndarray) -> np.ndarray:
+    """x (T, B, ...) with zeros in the padding; x itself where there is none."""
+    if past_end is None or not past_end.any():
+        return x
+    return np.where(past_end.reshape(past_end.shape + (1,) * (x.ndim - 2)), 0, x)
 
 
 def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
@@ -160,12 +195,12 @@ def state(
     ]
 
 
-def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
     """The gradient of an output, zeros where it is None."""
     if dy is None:
         return np.zeros(shape, dtype)
     # A read-only array is another type to Numba, which would compile the kernel once more for it.
-    return np.require(array(dy, "dy", shape, dtype), None, "W")
+    return np.require(array(floats(dy, "dy", dtype), "dy", shape, None), None, "W")
 
 
 def no_state(value: Any, name: str, layer: Any) -> None:

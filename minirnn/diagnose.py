@@ -48,9 +48,11 @@ def diagnose(problem: Problem, report: Any, compare: Callable[[Problem], Any]) -
 
     report: the ``gradcheck.Report`` that ``compare(problem)`` has made.
     """
-    parts = getattr(problem.layer, "layers", None)
+    parts = getattr(problem.layer, "parts", None)
     if parts is not None:
-        return _which_layer(parts, report)
+        return _which_part(parts, report)
+    if isinstance(problem.x, tuple):
+        return "wrong: " + ", ".join(row.name for row in report.rows if row.wrong), ""
     T = len(problem.x) if problem.steps else 1
     first, seen = report, f"T = {T}"
     if problem.steps:
@@ -70,15 +72,15 @@ def diagnose(problem: Problem, report: Any, compare: Callable[[Problem], Any]) -
     return f"{what}: first seen at {seen}", HINTS.get(hint, "")
 
 
-def _which_layer(parts: Any, report: Any) -> tuple[str, str]:
+def _which_part(parts: Any, report: Any) -> tuple[str, str]:
     """An error spreads from a layer to those before it, so the last wrong one is where it began."""
     wrong = [row.name[1:].split(".", 1) for row in report.rows if row.wrong and "." in row.name]
-    k = max((int(place) for place, _ in wrong), default=0)
-    names = ", ".join("d" + name for place, name in wrong if int(place) == k) or "dx"
-    layer = type(parts[k]).__name__
+    last = max((part for part, _ in wrong), key=list(parts).index, default=next(iter(parts)))
+    names = ", ".join("d" + name for part, name in wrong if part == last) or "dx"
+    kind = type(parts[last]).__name__
     return (
-        f"layer {k} ({layer}), {names}",
-        f"Check that {layer} alone: gradcheck(model.layers[{k}], ...)",
+        f"layer {last} ({kind}), {names}",
+        f"Check that {kind} alone: gradcheck(model.parts[{last!r}], ...)",
     )
 
 

@@ -24,7 +24,7 @@ def mse(y: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple
     error: (B, 1) against (B,) would silently compare everything with everything.)
     Returns the loss and dy like y. Raises ValueError where the shapes or the mask do not fit.
     """
-    y = _prediction(y, "y")
+    y = checks.floats(y, "y")
     target = checks.array(target, "target", y.shape, y.dtype)
     valid = _valid(mask, y.shape)
     count = np.count_nonzero(valid)
@@ -43,17 +43,13 @@ def softmax_cross_entropy(
     With p the softmax, the gradient is ``(p - onehot(target)) / number of valid targets``.
     Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
     """
-    logits = _prediction(logits, "logits")
+    logits = checks.floats(logits, "logits")
     if logits.ndim < 1:
         raise ValueError("logits: expected shape (..., V), got ()")
     *shape, V = logits.shape
     target = checks.array(target, "target", shape, None, kinds="iu")
     valid = _valid(mask, tuple(shape))
-    wrong = valid & ((target < 0) | (target >= V))
-    if wrong.any():
-        at = tuple(int(k) for k in np.argwhere(wrong)[0])
-        raise ValueError(f"target: expected whole numbers in 0..{V - 1}, got {target[at]} at {at}")
-    index = np.where(valid, target, 0)[..., None]
+    index = checks.tokens(np.where(valid, target, 0), "target", V)[..., None]
     largest = logits.max(axis=-1, keepdims=True)
     shifted = np.where(logits == np.inf, 0, logits - largest)  # exp() of it is at most 1
     p = np.exp(shifted)
@@ -77,26 +73,16 @@ def binary_cross_entropy(
     is ``(s(a) - t) / number of valid targets``.
     Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
     """
-    a = _prediction(logits, "logits")
+    a = checks.floats(logits, "logits")
     t = checks.array(target, "target", a.shape, a.dtype)
     valid = _valid(mask, a.shape)
-    wrong = valid & ~((t >= 0) & (t <= 1))
-    if wrong.any():
-        at = tuple(int(k) for k in np.argwhere(wrong)[0])
-        raise ValueError(f"target: expected numbers in 0..1, got {t[at]} at {at}")
+    checks.one_wrong("numbers in 0..1", "target", t, valid & ~((t >= 0) & (t <= 1)))
     # Where t is 0 or 1, one of the two terms does not count, even if it is infinite.
     nats = np.where(t > 0, t * np.logaddexp(0, -a), 0)
     nats += np.where(t < 1, (1 - t) * np.logaddexp(0, a), 0)
     count = np.count_nonzero(valid)
     loss = np.sum(np.where(valid, nats, 0), dtype=np.float64) / count
     return float(loss), np.where(valid, (sigmoid(a) - t) / count, 0).astype(a.dtype)
-
-
-def _prediction(value: ArrayLike, name: str) -> np.ndarray:
-    """An array of float32 or float64, as it came, or float64 made of whole numbers."""
-    value = checks.numbers(value, name)
-    dtype = value.dtype if value.dtype in (np.float32, np.float64) else np.float64
-    return checks.array(value, name, value.shape, dtype)
 
 
 def _valid(mask: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:

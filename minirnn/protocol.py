@@ -4,7 +4,7 @@ any object of this form can be trained, stacked and gradient-checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 
 # The state of a recurrent layer: h, (h, c), for a stack a list with one entry a layer, or None.
 State = Any
+Forward = tuple[np.ndarray, State, Any]
+Backward = tuple[Any, State, dict[str, np.ndarray]]
 
 
 class Layer(Protocol):
@@ -24,19 +26,49 @@ class Layer(Protocol):
 
     def forward(
         self,
-        x: ArrayLike,
+        x: Any,
         state: State = None,
-        lengths: ArrayLike | None = None,
+        lengths: Any = None,
         training: bool = False,
         rng: Any = None,
-    ) -> tuple[np.ndarray, State, Any]:
-        """Returns y, the final state, and the cache: all that ``backward`` needs to know."""
+    ) -> Forward:
+        """Returns y, the final state, and the cache: all that ``backward`` needs to know.
+
+        lengths: (B,), for padded sequences. Past its end a sequence's state is carried on, its y is
+        zero, and what x holds does not matter. training, rng: for layers that draw while training.
+        """
         ...
 
-    def backward(
-        self, dy: ArrayLike | None, cache: Any, dstate: State = None
-    ) -> tuple[Any, State, dict[str, np.ndarray]]:
+    def backward(self, dy: ArrayLike | None, cache: Any, dstate: State = None) -> Backward:
         """Given dy and the gradient of the final state, returns dx (None where x is not real), the
         gradient of the initial state, and those of the parameters, with the keys of ``params``.
         """
         ...
+
+
+def map_tree(function: Callable, *trees: Any) -> Any:
+    """Apply a function to the arrays of a state, or of several of the same form."""
+    if trees[0] is None:
+        return None
+    if isinstance(trees[0], (tuple, list)):
+        return type(trees[0])(map_tree(function, *parts) for parts in zip(*trees, strict=True))
+    return function(*trees)
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    """The arrays of a state, in their order."""
+    found: list[np.ndarray] = []
+    map_tree(found.append, tree)
+    return found
+
+
+def named_leaves(layer: Any, state: State) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of a state with their names: h, c; of a model 0.h, 0.c, 1.h, ..."""
+    parts = getattr(layer, "parts", {})
+    if parts and state is not None:
+        for (name, part), s in zip(parts.items(), state, strict=True):
+            yield from ((f"{name}.{leaf}", a) for leaf, a in named_leaves(part, s))
+    else:
+        arrays = leaves(state)
+        names = getattr(layer, "state_names", None) or [f"state{k}" for k in range(len(arrays))]
+        yield from zip(names, arrays, strict=False)

@@ -3,7 +3,9 @@
 import numpy as np
 
 import minirnn as mr
-from minirnn.catalogue import LAYERS, make
+from minirnn.catalogue import LAYERS, example, make
+from minirnn.protocol import leaves as arrays
+from minirnn.protocol import map_tree as tree
 
 CELLS = [name for name in LAYERS if isinstance(make(name), (mr.RNN, mr.LSTM, mr.GRU))]
 RECURRENT = [*CELLS, "GRU LSTM Linear"]  # those with a state and an output at every step
@@ -15,29 +17,14 @@ def randomised(name, seed=0, D=2, H=3, dtype="float64", scale=0.7):
     layer = make(name, D, H, rng=rng, dtype=dtype)
     for p in layer.params.values():
         p[...] = scale * rng.normal(size=p.shape)
+    layer.catalogue_name = name
     return layer
-
-
-def tree(function, *states):
-    """Apply a function to the arrays of states."""
-    if states[0] is None:
-        return None
-    if isinstance(states[0], (tuple, list)):
-        return type(states[0])(tree(function, *parts) for parts in zip(*states, strict=True))
-    return function(*states)
-
-
-def arrays(state):
-    """The arrays of a state in a list."""
-    found = []
-    tree(found.append, state)
-    return found
 
 
 def point(layer, T=4, B=3, D=2, seed=1):
     """x, an initial state, dy and dstate for the layer."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(T, B, D))
+    x = example(getattr(layer, "catalogue_name", ""), rng, T, B, D)
     y, state, _ = layer.forward(x)
 
     def draw(s):
@@ -62,3 +49,6 @@ def flatten(result):
     if isinstance(result, (tuple, list)):
         return [leaf for part in result for leaf in flatten(part)]
     return [np.asarray(result)]
+
+
+__all__ = ["CELLS", "RECURRENT", "arrays", "flatten", "point", "randomised", "same", "tree"]

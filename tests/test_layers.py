@@ -124,3 +124,119 @@ def test_layers_without_time_can_be_checked_by_the_complex_step():
     x = np.random.default_rng(0).normal(size=(3, 2))
     assert mr.gradcheck(mr.Linear(2, 3, rng=0), x, method="complex").ok
     assert mr.gradcheck(mr.Linear(2, 3, rng=0), x).ok
+
+
+def test_embedding_is_one_hot_times_the_table():
+    layer = mr.Embedding(5, 3, rng=0)
+    x = np.array([[0, 4], [1, 1]])
+    y, _, cache = layer.forward(x)
+    np.testing.assert_allclose(y, np.eye(5)[x] @ layer.params["W"])
+    dy = np.random.default_rng(0).normal(size=y.shape)
+    dx, _, grads = layer.backward(dy, cache)
+    assert dx is None
+    np.testing.assert_allclose(grads["W"], np.einsum("tbv,tbe->ve", np.eye(5)[x], dy))
+
+
+@pytest.mark.parametrize("token", [-1, 5, 10**9])
+def test_embedding_refuses_a_token_that_is_not_in_the_table_unless_it_is_padding(token):
+    x = np.array([[0, 4], [1, token]])
+    with pytest.raises(ValueError, match=rf"x: expected whole numbers in 0..4, got {token} at"):
+        mr.Embedding(5, 3).forward(x)
+    y, _, _ = mr.Embedding(5, 3).forward(x, lengths=[2, 1])
+    assert not y[1, 1].any()
+
+
+def test_embedding_of_one_step():
+    layer = mr.Embedding(5, 3, rng=0)
+    assert np.array_equal(layer.forward([4, 2])[0], layer.params["W"][[4, 2]])
+    assert np.array_equal(layer.step([4, 2])[0], layer.params["W"][[4, 2]])
+
+
+@pytest.mark.parametrize("per_sequence", [False, True])
+def test_dropout_keeps_the_mean_and_the_gradient_has_the_same_mask(per_sequence):
+    layer, x = mr.Dropout(0.25, per_sequence), np.ones((50, 40, 30))
+    y, _, cache = layer.forward(x, training=True, rng=0)
+    assert set(np.unique(y)) == {0, 1 / 0.75}
+    assert np.mean(y == 0) == pytest.approx(0.25, abs=0.03)
+    assert np.array_equal(layer.backward(x, cache)[0], y)
+    assert (y == y[:1]).all() == per_sequence
+    assert np.array_equal(y, layer.forward(x, training=True, rng=0)[0])
+    assert not np.array_equal(y, layer.forward(x, training=True, rng=1)[0])
+
+
+def test_dropout_does_nothing_in_use():
+    x = np.random.default_rng(0).normal(size=(3, 2, 2))
+    y, _, cache = mr.Dropout(0.9).forward(x)
+    assert np.array_equal(x, y)
+    assert np.array_equal(x, mr.Dropout(0.9).backward(x, cache)[0])
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "sigmoid"])
+def test_activation(name):
+    x = np.random.default_rng(0).normal(size=(3, 2, 2))
+    layer = mr.Activation(name)
+    expected = {"tanh": np.tanh(x), "relu": np.maximum(x, 0), "sigmoid": 1 / (1 + np.exp(-x))}
+    np.testing.assert_allclose(layer.forward(x)[0], expected[name])
+    assert mr.gradcheck(layer, x).ok
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mean"])
+def test_bidirectional_reads_every_sequence_from_its_own_end(merge):
+    one, two = mr.GRU(2, 3, rng=0), mr.LSTM(2, 3, rng=1)
+    layer = mr.Bidirectional(one, two, merge)
+    x, lengths = np.random.default_rng(0).normal(size=(5, 3, 2)), [5, 2, 0]
+    y, (state_u, state_v), _ = layer.forward(x, lengths=lengths)
+    for b, n in enumerate(lengths):
+        assert not y[n:, b].any()
+        if n == 0:
+            continue
+        u, s_u, _ = one.forward(x[:n, b : b + 1])
+        v, s_v, _ = two.forward(x[:n, b : b + 1][::-1])
+        v = v[::-1]
+        merged = {"concat": np.dstack([u, v]), "sum": u + v, "mean": 0.5 * (u + v)}[merge]
+        same(y[:n, b : b + 1], merged)
+        same([state_u[b], state_v[0][b], state_v[1][b]], [s_u[0], s_v[0][0], s_v[1][0]])
+
+
+def test_last_of_both_directions_has_read_the_whole_sequence():
+    layer = mr.Bidirectional(mr.GRU(2, 3, rng=0), mr.GRU(2, 3, rng=1))
+    x, lengths = np.random.default_rng(0).normal(size=(5, 3, 2)), [5, 2, 1]
+    y, (u, v), _ = layer.forward(x, lengths=lengths)
+    same(mr.Last(both=True).forward(y, lengths=lengths)[0], np.hstack([u, v]), tol=0)
+    with pytest.raises(ValueError, match="two halves"):
+        mr.Last(both=True).forward(np.ones((2, 2, 3)))
+
+
+def test_bidirectional_wants_two_layers():
+    layer = mr.GRU(2, 3)
+    with pytest.raises(ValueError, match="backward_layer: expected another layer"):
+        mr.Bidirectional(layer, layer)
+
+
+def test_a_cache_of_another_layer_is_refused():
+    _, _, cache = mr.Activation("tanh").forward(np.ones((2, 2, 3)))
+    for layer in (mr.Activation("relu"), mr.Dropout(0.5), mr.Linear(3, 3)):
+        with pytest.raises(ValueError, match="cache: made by a layer Activation tanh"):
+            layer.backward(np.ones((2, 2, 3)), cache)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_directional_check_takes_a_large_model(right):
+    model = mr.Sequential(
+        mr.Embedding(500, 128, rng=0), mr.LSTM(128, 400, rng=1), mr.Dropout(0.3), mr.Last(),
+        mr.Linear(400, 500, rng=2),
+    )  # fmt: skip
+    assert sum(p.size for p in model.params.values()) > 1e6
+    if not right:
+        lstm, backward = model.parts["1"], model.parts["1"].backward
+
+        def wrong(*arguments):
+            dx, dstate, grads = backward(*arguments)
+            grads["W_h"][:, 400:800] *= 1.001  # the forget gate's, by one in a thousand
+            return dx, dstate, grads
+
+        lstm.backward = wrong
+    x = np.random.default_rng(0).integers(0, 500, (3, 2))
+    report = mr.gradcheck(model, x, lengths=[3, 2], method="directional", training=True)
+    assert report.ok == right, str(report)
+    assert [row.name for row in report.rows if row.wrong] == ([] if right else ["d1.W_h"])

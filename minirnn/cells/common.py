@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn._jit import inline
 from minirnn._memory import empty
 from minirnn.products import quiet
-from minirnn.protocol import State
+from minirnn.protocol import Backward, Forward
 
 
 class Cell:
@@ -31,7 +30,7 @@ class Cell:
     _forward: Callable[..., Any]
     _backward: Callable[..., tuple[np.ndarray, dict[str, np.ndarray]]]
 
-    def __init__(self, input_size: int, hidden_size: int, dtype: Any) -> None:
+    def __init__(self, input_size, hidden_size, dtype):
         self.input_size = checks.size(input_size, "input_size")
         self.hidden_size = checks.size(hidden_size, "hidden_size")
         self.dtype = checks.float_dtype(dtype)
@@ -40,19 +39,16 @@ class Cell:
         self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
         self._shapes = {name: p.shape for name, p in initial.items()}
 
+    def zero_state(self, B):
+        """The state of zeros that ``forward`` starts from."""
+        return as_state(checks.state(None, "state", self, B, self.dtype))
+
     def _checked_params(self) -> list[np.ndarray]:
         """The parameters in their order, of the shapes that the kernels rely on."""
         return checks.params(self, self._shapes)
 
     @quiet
-    def forward(
-        self,
-        x: ArrayLike,
-        state: State = None,
-        lengths: ArrayLike | None = None,
-        training: bool = False,
-        rng: Any = None,
-    ) -> tuple[np.ndarray, State, Any]:
+    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
         """Run over a whole sequence.
 
         x: (T, B, input_size), cast to the layer's dtype.
@@ -69,17 +65,13 @@ class Cell:
         T, B, _ = x.shape
         state = checks.state(state, "state", self, B, self.dtype)
         lengths = checks.lengths(lengths, T, B)
-        past_end = checks.padding(lengths, T)[..., None]
-        padded = past_end.any()
-        cache = self._forward(np.where(past_end, 0, x) if padded else x, state, lengths)
+        past_end = checks.padding(lengths, T)
+        cache = self._forward(checks.zero_at(past_end, x), state, lengths)
         final = [read_only(getattr(cache, name)[T]) for name in self.state_names]
-        y = np.where(past_end, 0, cache.h[1:]) if padded else cache.h[1:]
-        return read_only(y), as_state(final), cache
+        return read_only(checks.zero_at(past_end, cache.h[1:])), as_state(final), cache
 
     @quiet
-    def backward(
-        self, dy: ArrayLike | None, cache: Any, dstate: State = None
-    ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
+    def backward(self, dy, cache, dstate=None) -> Backward:
         """Back-propagate through time.
 
         dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
@@ -96,9 +88,7 @@ class Cell:
         dx, grads = self._backward(dy, cache, dstate)
         return dx, as_state(dstate), {name: grads[name] for name in self.params}
 
-    def step(
-        self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
-    ) -> tuple[np.ndarray, State]:
+    def step(self, x, state=None, params=None):
         """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
 
         x: (B, input_size), complex numbers included; state as in ``forward``; params: a dictionary
@@ -106,7 +96,7 @@ class Cell:
         """
         x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
         state = checks.state(state, "state", self, len(x), None, "biufc")
-        new = self._step(params or self.params, x, *state)
+        new = self._step(self.params if params is None else params, x, *state)
         return new[0], as_state(list(new))
 
 

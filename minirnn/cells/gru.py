@@ -38,7 +38,7 @@ is sum_t q[t]^T da_n[t].
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -197,14 +197,7 @@ class GRU(Cell):
     gates = ("r", "z", "n")
     cache_type = GRUCache
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        reset: str = "after",
-        rng: Any = None,
-        dtype: Any = np.float64,
-    ) -> None:
+    def __init__(self, input_size, hidden_size, reset="after", rng=None, dtype=np.float64):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.reset = checks.choice(reset, "reset", ("after", "before"))

@@ -38,7 +38,7 @@ The cell is why it works: where f is near 1, dc goes back through time nearly un
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -201,14 +201,8 @@ class LSTM(Cell):
     cache_type = LSTMCache
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        forget_bias: float = 1.0,
-        peephole: bool = False,
-        rng: Any = None,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, input_size, hidden_size, forget_bias=1.0, peephole=False, rng=None, dtype=np.float64
+    ):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.peephole = bool(peephole)

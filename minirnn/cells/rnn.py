@@ -25,7 +25,7 @@ Only ``da[t+1] W_h^T`` must wait for the step before it. All else is one big pro
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -113,14 +113,7 @@ class RNN(Cell):
 
     cache_type = RNNCache
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        nonlinearity: str = "tanh",
-        rng: Any = None,
-        dtype: Any = np.float64,
-    ) -> None:
+    def __init__(self, input_size, hidden_size, nonlinearity="tanh", rng=None, dtype=np.float64):
         super().__init__(input_size, hidden_size, dtype)
         self.nonlinearity = checks.choice(nonlinearity, "nonlinearity", ("tanh", "relu"))
         self.variant = f"nonlinearity {nonlinearity}"

@@ -6,67 +6,58 @@ but for ``dx[lengths[b] - 1, b] = dy[b]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.protocol import State
+from minirnn.protocol import Backward, Forward
 
 
 class LastCache(NamedTuple):
     """What ``Last.backward`` needs to know of the forward pass."""
 
     shape: tuple[int, int, int]  # of x
-    last: np.ndarray  # (B,): the index of each sequence's last valid step
+    at: np.ndarray  # (B, D): the step that each feature is taken from
 
 
 class Last:
     """Pick the last *valid* step of each sequence: x (T, B, D) to y (B, D).
 
     Without ``lengths`` this is ``x[-1]``; with padded sequences ``x[-1]`` would be padding.
+    both: x is the output of a ``Bidirectional`` that concatenates. Its second half has read all of
+    the sequence at step *0*, and is taken from there; at the last step it has seen one step only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, both=False):
+        self.both = bool(both)
         self.params: dict[str, np.ndarray] = {}
 
-    def forward(
-        self,
-        x: ArrayLike,
-        state: State = None,
-        lengths: ArrayLike | None = None,
-        training: bool = False,
-        rng: Any = None,
-    ) -> tuple[np.ndarray, State, Any]:
-        """Returns y (B, D), None (there is no state) and the cache. lengths: (B,) in 1..T."""
-        x = checks.numbers(x, "x")
-        dtype = np.result_type(x.dtype, np.float32)
-        x = checks.array(x, "x", ("T", "B", "D"), dtype)
+    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+        """Returns y, None (there is no state) and the cache. lengths: (B,) in 1..T."""
+        x = checks.floats(x, "x")
+        x = checks.array(x, "x", ("T", "B", "D"), x.dtype)
         checks.no_state(state, "state", self)
-        T, B, _ = x.shape
-        last = checks.lengths(lengths, T, B) - 1
-        if last.min() < 0:
-            raise ValueError(
-                "lengths: expected at least 1, since an empty sequence has no last step"
-            )
-        return x[last, np.arange(B)], None, LastCache(x.shape, last)
+        T, B, D = x.shape
+        lengths = checks.lengths(lengths, T, B)
+        if lengths.min() < 1:
+            raise ValueError("lengths: expected at least 1: an empty sequence has no last step")
+        if self.both and D % 2:
+            raise ValueError(f"x: expected two halves of features, got {D}")
+        at = np.repeat(lengths[:, None] - 1, D, axis=1)
+        if self.both:
+            at[:, D // 2 :] = 0
+        return np.take_along_axis(x, at[None], axis=0)[0], None, LastCache(x.shape, at)
 
-    def backward(
-        self, dy: ArrayLike | None, cache: Any, dstate: State = None
-    ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
+    def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx (T, B, D), None, and an empty dictionary."""
         checks.no_state(dstate, "dstate", self)
-        (T, B, D), last = checks.cache_type(cache, LastCache)
-        dy = checks.numbers(np.zeros((B, D)) if dy is None else dy, "dy")
-        dy = checks.array(dy, "dy", (B, D), np.result_type(dy.dtype, np.float32))
+        (T, B, D), at = checks.cache_type(cache, LastCache)
+        dy = checks.gradient(dy, (B, D))
         dx = np.zeros((T, B, D), dy.dtype)
-        dx[last, np.arange(B)] = dy
+        np.put_along_axis(dx, at[None], dy[None], axis=0)
         return dx, None, {}
 
-    def step(
-        self, x: ArrayLike, state: State = None, params: Mapping[str, np.ndarray] | None = None
-    ) -> tuple[np.ndarray, State]:
+    def step(self, x, state=None, params=None):
         """The last of the steps so far is the one that came: returns x and None."""
         return np.asarray(x), None

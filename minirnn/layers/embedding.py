@@ -1,0 +1,44 @@
+"""Token embedding: a table with one row of numbers for each token.
+
+Forward: ``y = W[x]``, which is x, written as one-hot rows, times W. Backward: each dy is added to
+the row of W that it came from; x is a whole number and has no gradient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minirnn import checks
+from minirnn.layers.stateless import Stateless
+
+
+class Embedding(Stateless):
+    """Embedding layer: tokens x (T, B) or (B,), in 0..num_embeddings-1, to y (..., embedding_dim).
+
+    Parameters: ``W`` (num_embeddings, embedding_dim), drawn from ``rng`` as normal with variance
+    1 / embedding_dim, so that a row has about the length 1. Tokens past the end may be anything.
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, rng=None, dtype=np.float64):
+        self.num_embeddings = V = checks.size(num_embeddings, "num_embeddings")
+        self.embedding_dim = E = checks.size(embedding_dim, "embedding_dim")
+        self.dtype = checks.float_dtype(dtype)
+        W = checks.generator(rng).normal(scale=E**-0.5, size=(V, E))
+        self.params = {"W": W.astype(self.dtype)}
+
+    def _input(self, x):
+        x = checks.numbers(x, "x", "iu")
+        return checks.array(x, "x", "TB"[x.ndim == 1 :], np.int64)
+
+    def _forward(self, x, training, rng):
+        checks.tokens(x, "x", self.num_embeddings)
+        (W,) = checks.params(self, {"W": (self.num_embeddings, self.embedding_dim)})
+        return W[x], x
+
+    def _backward(self, dy, x):
+        dW = np.zeros_like(self.params["W"])
+        np.add.at(dW, x.ravel(), dy.reshape(-1, dy.shape[-1]))
+        return None, {"W": dW}
+
+    def _step(self, params, x):
+        return params["W"][x]
