@@ -9,7 +9,7 @@ Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the l
 calls. Start with ``minirnn/cells/rnn.py``.
 """
 
-from minirnn.bptt import bptt
+from minirnn.bptt import bptt, truncated_bptt
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.rnn import RNN
@@ -21,8 +21,18 @@ from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.sequential import Sequential
 from minirnn.losses import binary_cross_entropy, mse, softmax_cross_entropy
-from minirnn.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm
+from minirnn.optim import (
+    SGD,
+    Adagrad,
+    Adam,
+    RMSProp,
+    clip_grad_norm,
+    clip_grad_value,
+    cosine,
+    step_decay,
+)
 from minirnn.protocol import Layer
+from minirnn.rtrl import rtrl
 from minirnn.train import History, fit
 
 __version__ = "0.1.0"
@@ -30,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "Bidirectional", "Dropout",
     "Embedding", "History", "Last", "Layer", "Linear", "RMSProp", "Sequential",
-    "binary_cross_entropy", "bptt", "clip_grad_norm", "fit", "gradcheck", "mse",
-    "softmax_cross_entropy",
+    "binary_cross_entropy", "bptt", "clip_grad_norm", "clip_grad_value", "cosine", "fit",
+    "gradcheck", "mse", "rtrl",
+    "softmax_cross_entropy", "step_decay", "truncated_bptt",
 ]  # fmt: skip

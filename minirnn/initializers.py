@@ -8,7 +8,11 @@ own, so every gate's block of columns is drawn on its own.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from minirnn import checks
 
 
 def glorot_uniform(
@@ -33,3 +37,30 @@ def orthogonal(rng: np.random.Generator, size: int, blocks: int = 1) -> np.ndarr
         q, r = np.linalg.qr(rng.normal(size=(size, size)))
         matrices.append(q * np.sign(np.diag(r)))
     return np.hstack(matrices)
+
+
+def identity(size: int, scale: float = 1.0) -> np.ndarray:
+    """The identity matrix times ``scale``: with relu, a state that stays as it is (Le et al. 2015).
+
+    ``rnn.params["W_h"][...] = identity(H)`` with ``rnn = RNN(D, H, "relu")`` is their IRNN.
+    """
+    return scale * np.eye(checks.size(size, "size"))
+
+
+def chrono(layer: Any, longest: int, rng: Any = None) -> None:
+    """Set the bias of an LSTM or GRU, in place, for a memory of 1 to ``longest`` steps.
+
+    With u uniform in 1..longest-1 for each unit, an LSTM gets ``b_f = log u``, ``b_i = -log u``, so
+    that its cell forgets 1/u of itself a step; a GRU, where z keeps, ``b_z = log u`` (Tallec &
+    Ollivier 2018, arXiv:1804.11188).
+    """
+    gates = getattr(layer, "gates", ())
+    if not {"f", "z"} & set(gates):
+        raise TypeError(f"layer: expected an LSTM or a GRU, got {type(layer).__name__}")
+    longest = checks.size(longest, "longest")
+    if longest < 3:
+        raise ValueError(f"longest: expected at least 3 steps, got {longest}")
+    log_u = np.log(checks.generator(rng).uniform(1, longest - 1, layer.hidden_size))
+    for gate, sign in (("f", 1), ("i", -1), ("z", 1)):
+        if gate in gates:
+            np.split(layer.params["b"], len(gates))[gates.index(gate)][...] = sign * log_u

@@ -2,6 +2,10 @@
 
 Symbols: p a parameter, g its gradient, lr the learning rate. Every optimizer keeps its running
 averages in ``state``, a dictionary by the name of the parameter, and counts its steps in ``steps``.
+
+All take ``weight_decay``: before each step, ``p -= lr * weight_decay * p`` for every p that is a
+matrix (biases are left alone). This is the decoupled form (Loshchilov & Hutter 2019): it does not
+pass through the running averages.
 """
 
 from __future__ import annotations
@@ -21,8 +25,9 @@ class Optimizer:
     slots: tuple[str, ...] = ()  # names of the running averages
     update: Callable[..., None]  # (p, g, *running averages): change p and them in place
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr, weight_decay):
         self.lr = checks.number(lr, "lr", 0)
+        self.weight_decay = checks.number(weight_decay, "weight_decay", 0)
         self.steps = 0
         self.state: dict[str, dict[str, np.ndarray]] = {}
 
@@ -39,6 +44,8 @@ class Optimizer:
         for name, p in params.items():
             if name not in self.state:
                 self.state[name] = {slot: np.zeros_like(p) for slot in self.slots}
+            if self.weight_decay and p.ndim > 1:
+                p -= self.lr * self.weight_decay * p
             self.update(p, grads[name], **self.state[name])
 
 
@@ -51,8 +58,8 @@ class SGD(Optimizer):
 
     slots = ("v",)
 
-    def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
-        super().__init__(lr)
+    def __init__(self, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+        super().__init__(lr, weight_decay)
         self.momentum = checks.number(momentum, "momentum", 0, 1)
         self.nesterov = bool(nesterov)
         if self.nesterov and self.momentum == 0:
@@ -75,8 +82,8 @@ class RMSProp(Optimizer):
 
     slots = ("s",)
 
-    def __init__(self, lr: float = 1e-3, decay: float = 0.9, eps: float = 1e-7) -> None:
-        super().__init__(lr)
+    def __init__(self, lr=1e-3, decay=0.9, eps=1e-7, weight_decay=0.0):
+        super().__init__(lr, weight_decay)
         self.decay = checks.number(decay, "decay", 0, 1)
         self.eps = checks.number(eps, "eps", 0, low_included=False)
 
@@ -91,8 +98,8 @@ class Adagrad(Optimizer):
 
     slots = ("s",)
 
-    def __init__(self, lr: float = 1e-2, eps: float = 1e-10) -> None:
-        super().__init__(lr)
+    def __init__(self, lr=1e-2, eps=1e-10, weight_decay=0.0):
+        super().__init__(lr, weight_decay)
         self.eps = checks.number(eps, "eps", 0, low_included=False)
 
     def update(self, p, g, s):
@@ -110,10 +117,8 @@ class Adam(Optimizer):
 
     slots = ("m", "v")
 
-    def __init__(
-        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
-    ) -> None:
-        super().__init__(lr)
+    def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0):
+        super().__init__(lr, weight_decay)
         self.beta1 = checks.number(beta1, "beta1", 0, 1 - 1e-12)
         self.beta2 = checks.number(beta2, "beta2", 0, 1 - 1e-12)
         self.eps = checks.number(eps, "eps", 0, low_included=False)
@@ -126,6 +131,34 @@ class Adam(Optimizer):
         m_hat = m / (1 - self.beta1**self.steps)
         v_hat = v / (1 - self.beta2**self.steps)
         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+
+
+def cosine(lr: float, epochs: int, warmup: int = 0) -> Callable[[int], float]:
+    """A schedule for ``fit``: up to ``lr`` in ``warmup`` epochs, then down to 0 along a cosine
+    (Loshchilov & Hutter 2017)."""
+    lr, epochs = checks.number(lr, "lr", 0), checks.size(epochs, "epochs")
+    if not 0 <= warmup < epochs:
+        raise ValueError(f"warmup: expected 0..{epochs - 1}, fewer than epochs, got {warmup}")
+
+    def schedule(epoch):
+        rest = min(1.0, max(0, epoch - warmup) / (epochs - warmup))
+        return lr * min(1, (epoch + 1) / (warmup + 1)) * (1 + np.cos(np.pi * rest)) / 2
+
+    return schedule
+
+
+def step_decay(lr: float, every: int, factor: float = 0.5) -> Callable[[int], float]:
+    """A schedule for ``fit``: multiplied by ``factor`` every ``every`` epochs."""
+    lr, every = checks.number(lr, "lr", 0), checks.size(every, "every")
+    factor = checks.number(factor, "factor", 0, 1)
+    return lambda epoch: lr * factor ** (epoch // every)
+
+
+def clip_grad_value(grads: dict[str, np.ndarray], limit: float) -> None:
+    """Clip every entry of all gradients, in place, to +-limit. A NaN stays what it is."""
+    checks.number(limit, "limit", 0, low_included=False)
+    for g in grads.values():
+        np.clip(g, -limit, limit, out=g)
 
 
 def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minirnn as mr
+from minirnn import initializers
 
 ALL = {
     "SGD": lambda: mr.SGD(0.1),
@@ -94,3 +95,49 @@ def test_clipping_leaves_a_norm_that_is_itself_too_large_for_a_float():
     grads = {"a": np.full(4, 1.7e308)}
     assert mr.clip_grad_norm(grads, 1.0) == np.inf
     assert (grads["a"] == 1.7e308).all()
+
+
+@pytest.mark.parametrize("make", [mr.SGD, mr.RMSProp, mr.Adagrad, mr.Adam])
+def test_weight_decay_shrinks_matrices_and_leaves_biases(make):
+    params = {"W": np.full((2, 2), 3.0), "b": np.full(2, 3.0)}
+    make(lr=0.1, weight_decay=0.5).step(params, {k: np.zeros_like(p) for k, p in params.items()})
+    np.testing.assert_allclose(params["W"], 3 * 0.95)
+    assert (params["b"] == 3).all()
+
+
+def test_schedules():
+    cosine = mr.cosine(0.1, 10, warmup=2)
+    rates = [cosine(epoch) for epoch in range(11)]
+    assert rates[:3] == pytest.approx([0.1 / 3, 0.2 / 3, 0.1])
+    assert rates[6] == pytest.approx(0.05)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[10] == pytest.approx(0, abs=1e-18)
+    steps = mr.step_decay(0.1, every=3, factor=0.1)
+    assert [steps(e) for e in (0, 2, 3, 6)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+
+
+def test_clipping_by_value():
+    grads = {"a": np.array([-3.0, 0.5, np.nan]), "b": np.array([[2.0]])}
+    mr.clip_grad_value(grads, 1)
+    np.testing.assert_array_equal(grads["a"], [-1, 0.5, np.nan])
+    assert grads["b"].tolist() == [[1.0]]
+
+
+def test_identity_and_chrono_make_long_memories():
+    rnn = mr.RNN(1, 4, "relu")
+    rnn.params["W_h"][...] = initializers.identity(4)
+    state = np.array([[0.0, 1, 2, 3]])
+    assert np.array_equal(rnn.forward(np.zeros((50, 1, 1)), state)[1], state)
+
+    lstm, gru = mr.LSTM(1, 1000), mr.GRU(1, 1000)
+    for layer in (lstm, gru):
+        initializers.chrono(layer, 100, rng=0)
+    b_i, b_f, b_g, b_o = np.split(lstm.params["b"], 4)
+    assert np.array_equal(b_i, -b_f)
+    assert not b_g.any() and not b_o.any()
+    memory = 1 / (1 - 1 / (1 + np.exp(-b_f)))  # steps until 1/e is left, about: 1 + u
+    assert memory.min() > 2 and memory.max() < 100
+    assert np.mean(memory) == pytest.approx(51, abs=3)
+    assert np.array_equal(np.split(gru.params["b"], 3)[1], b_f)
+    with pytest.raises(TypeError, match="layer: expected an LSTM or a GRU, got RNN"):
+        initializers.chrono(rnn, 100)

@@ -26,6 +26,8 @@ class Bidirectional(Container):
     ``Last(both=True)``: the last step has seen only one step of the backward direction.
     """
 
+    streams = False  # the future is needed before the present is known
+
     def __init__(self, forward_layer, backward_layer, merge="concat"):
         if forward_layer is backward_layer:
             raise ValueError("backward_layer: expected another layer than forward_layer")

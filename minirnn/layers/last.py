@@ -29,6 +29,8 @@ class Last:
     the sequence at step *0*, and is taken from there; at the last step it has seen one step only.
     """
 
+    streams = False  # there is one answer, after the whole sequence
+
     def __init__(self, both=False):
         self.both = bool(both)
         self.params: dict[str, np.ndarray] = {}
