@@ -12,15 +12,23 @@ calls. Start with ``minirnn/cells/rnn.py``.
 from minirnn.bptt import bptt, truncated_bptt
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
+from minirnn.cells.lstm_variants import LSTMVariant
+from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
+from minirnn.generate import decode, free_run, sample
 from minirnn.gradcheck import gradcheck
+from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
+from minirnn.layers.pooling import AttentionPool, Hierarchical
+from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
 from minirnn.losses import binary_cross_entropy, mse, softmax_cross_entropy
+from minirnn.measure import trace
 from minirnn.optim import (
     SGD,
     Adagrad,
@@ -38,9 +46,10 @@ from minirnn.train import History, fit
 __version__ = "0.1.0"
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "Bidirectional", "Dropout",
-    "Embedding", "History", "Last", "Layer", "Linear", "RMSProp", "Sequential",
-    "binary_cross_entropy", "bptt", "clip_grad_norm", "clip_grad_value", "cosine", "fit",
-    "gradcheck", "mse", "rtrl",
-    "softmax_cross_entropy", "step_decay", "truncated_bptt",
+    "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",
+    "BahdanauAttention", "Bidirectional", "CausalConv", "Dropout", "Embedding", "Hierarchical",
+    "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention", "OutputRNN",
+    "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt", "clip_grad_norm",
+    "clip_grad_value", "cosine", "decode", "fit", "free_run", "gradcheck", "mse", "rtrl",
+    "sample", "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
 ]  # fmt: skip

@@ -142,6 +142,15 @@ def lengths(value: ArrayLike | None, T: int, B: int) -> np.ndarray:
     return result.astype(np.int64)
 
 
+def pair(value: Any, name: str) -> tuple[Any, Any]:
+    """A tuple of two; None means (None, None)."""
+    if value is None:
+        return None, None
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{name}: expected a tuple of two, got {type(value).__name__}")
+    return value
+
+
 def padding(lengths: np.ndarray, T: int) -> np.ndarray:
     """(T, B) bool: where a step lies past the end of its sequence."""
     return np.arange(T)[:, None] >= lengths

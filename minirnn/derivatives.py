@@ -208,4 +208,4 @@ def without_step(layer) -> str:
     for part in getattr(layer, "parts", {}).values():
         if without_step(part):
             return without_step(part)
-    return "" if hasattr(layer, "step") else type(layer).__name__
+    return "" if getattr(layer, "step", None) else type(layer).__name__

@@ -5,10 +5,14 @@ grey.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from minirnn import checks
+from minirnn.protocol import named_leaves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,43 +23,200 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "--", "marker": "s"},
     {"color": "#009E73", "linestyle": ":", "marker": "^"},
     {"color": "#CC79A7", "linestyle": "-.", "marker": "v"},
+    {"color": "#56B4E9", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "D"},
 )
 
 
-def forecast(
-    time: np.ndarray,
-    actual: np.ndarray,
-    forecasts: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    split: Any = None,
-    ylabel: str = "",
-    ax: Axes | None = None,
+def _axes(ax: Axes | None, width: float = 7, height: float = 4) -> Axes:
+    if ax is None:
+        import matplotlib.pyplot as plt  # only here, since importing it takes a while
+
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    return ax
+
+
+def save(ax: Any, path: Any) -> None:
+    """Write the figure of an Axes to a file, and close it."""
+    import matplotlib.pyplot as plt
+
+    ax.figure.savefig(path, dpi=120)
+    plt.close(ax.figure)
+
+
+def curves(
+    lines: Mapping[str, ArrayLike], xlabel: str, ylabel: str, x: ArrayLike | None = None,
+    log: bool = True, ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Draw some lines over the same axis: label to (N,). x: (N,), 1 to N without it."""
+    ax = _axes(ax)
+    for k, (label, values) in enumerate(lines.items()):
+        values = checks.floats(values, label)
+        when = np.arange(1, len(values) + 1) if x is None else np.asarray(x)
+        every = max(1, len(values) // 12)
+        style = {**STYLES[k % len(STYLES)], "markersize": 4, "linewidth": 1.4}
+        ax.plot(when, values, label=label, markevery=(k * every // 5, every), **style)
+    if log:
+        ax.set_yscale("log")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    if len(lines) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def losses(histories: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
+    """Draw the loss after each epoch: label to (epochs,), ``history.loss`` for instance."""
+    return curves(histories, "epoch", "loss", ax=ax)
+
+
+def gradient_norms(norms: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
+    """Draw ``||dL/dh[t]||`` over time: label to (T,), from ``measure.gradient_norms``."""
+    steps = np.arange(len(np.asarray(next(iter(norms.values())))))
+    return curves(norms, "step t", r"$\|\partial L/\partial h_t\|$", steps, ax=ax)
+
+
+def jacobians(measured: Any, ax: Axes | None = None) -> Axes:
+    """Draw how the last state depends on earlier ones, and the bound (``measure.jacobians``)."""
+    lines = {"norm of the product": measured.norms, "product of the norms": measured.bounds}
+    steps = np.arange(len(measured.norms))
+    ax = curves(lines, "step t", r"$\|\partial s_T/\partial s_t\|$", steps, ax=ax)
+    ax.axhline(1, color="grey", linewidth=0.8)
+    return ax
+
+
+def truncation_bias(
+    k2s: ArrayLike, biases: Mapping[str, ArrayLike], ax: Axes | None = None
 ) -> Axes:
+    """Draw the relative error of truncated gradients: label to (N,), for k2s (N,)."""
+    return curves(biases, "steps back, k2", r"$\|g_{k2} - g\|\,/\,\|g\|$", k2s, ax=ax)
+
+
+def saturation(shut: ArrayLike, open_: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw each unit by how often its gate is shut and open (``measure.saturation``)."""
+    ax = _axes(ax, 4, 4)
+    ax.plot([0, 1], [1, 0], color="grey", linewidth=0.8)
+    ax.scatter(shut, open_, s=18, color=STYLES[1]["color"], alpha=0.7, clip_on=False)
+    ax.set(xlabel="share of steps shut", ylabel="share of steps open", xlim=(0, 1), ylim=(0, 1))
+    ax.set_aspect("equal")
+    return ax
+
+
+def heat(
+    values: ArrayLike, tokens: Sequence[Any] | None = None, label: str = "value",
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Draw values (T, H) of one sequence over time: a row a unit, a column a step.
+
+    tokens: (T,), written below the steps. label: what the values are. The grey scale runs from the
+    lowest to the highest value, or is symmetric about 0 if some are negative.
+    """
+    values = checks.array(values, "values", ("T", "H"), np.float64)
+    T, H = values.shape
+    ax = _axes(ax, min(2 + 0.28 * T, 14), min(1.2 + 0.16 * H, 8))
+    size = np.abs(values).max()
+    limits = {"vmin": -size, "vmax": size} if values.min() < 0 else {"vmin": 0}
+    image = ax.imshow(values.T, aspect="auto", cmap="gray", interpolation="nearest", **limits)
+    ax.figure.colorbar(image, ax=ax, label=label)
+    if tokens is not None:
+        if len(tokens) != T:
+            raise ValueError(f"tokens: expected {T}, one a step, got {len(tokens)}")
+        ax.set_xticks(range(T), [str(token) for token in tokens])
+    ax.set_xlabel("step" if tokens is None else "token at each step")
+    ax.set_ylabel("unit")
+    return ax
+
+
+def attention(
+    weights: ArrayLike, source: Sequence[Any], target: Sequence[Any], ax: Axes | None = None
+) -> Axes:
+    """Draw attention weights (S, T): which source each target token looked at; dark is 1."""
+    weights = checks.array(weights, "weights", (len(target), len(source)), np.float64)
+    ax = _axes(ax, 1.8 + 0.35 * len(source), 1.2 + 0.35 * len(target))
+    image = ax.imshow(weights, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.8)
+    ax.set_xticks(range(len(source)), [str(token) for token in source])
+    ax.set_yticks(range(len(target)), [str(token) for token in target])
+    ax.set_xlabel("source, read")
+    ax.set_ylabel("target, written")
+    return ax
+
+
+def eigenvalues(W_h: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw the eigenvalues of a matrix W_h (H, H) against the unit circle.
+
+    Repeated multiplication lets those inside fade and those outside grow.
+    """
+    W_h = checks.array(W_h, "W_h", ("H", "H"), np.float64)
+    found, ax = np.linalg.eigvals(W_h), _axes(ax, 4.2, 4.2)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    ax.plot(np.cos(angle), np.sin(angle), color="grey", linewidth=1)
+    ax.scatter(found.real, found.imag, s=16, color=STYLES[0]["color"])
+    ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    ax.set_title(f"largest size {np.abs(found).max():.2f}", fontsize=10)
+    return ax
+
+
+def unrolled(model: Any, x: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw a model unrolled over the first steps of an input x, with shapes on the arrows.
+
+    Drawn from what the model does: each layer is run on the output of the one below, upwards; an
+    arrow to the right is a state. model: a layer or a ``Sequential``.
+    """
+    layers = getattr(model, "layers", (model,))
+    outputs: list[Any] = [np.asarray(x)]
+    states = []
+    for layer in layers:
+        y, state, _ = layer.forward(outputs[-1])
+        outputs.append(y)
+        states.append(state)
+    T = len(outputs[0])
+    columns = [0, 1, 2] if T > 3 else list(range(T))
+    ax = _axes(ax, 3 + 2.2 * len(columns), 1.6 + 1.25 * len(layers))
+    arrow = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0}
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "0.92", "edgecolor": "black"}
+
+    def per_step(a):
+        return checks.shape_text(a.shape[1:] if a.ndim > 2 or a is outputs[0] else a.shape)
+
+    for k, layer in enumerate(layers):
+        sequence = outputs[k + 1].ndim > 2
+        for t in columns if outputs[k].ndim > 2 or k == 0 else columns[-1:]:
+            last = t == columns[-1]
+            if sequence or last or outputs[k].ndim < 3:
+                ax.text(2 * t, 1.5 * k, type(layer).__name__, ha="center", va="center", bbox=box)
+            ax.annotate("", (2 * t, 1.5 * k - 0.3), (2 * t, 1.5 * k - 1.2), arrowprops=arrow)
+            ax.text(2 * t + 0.06, 1.5 * k - 0.8, per_step(outputs[k]), fontsize=8)
+            if states[k] is not None:
+                text = "\n".join(
+                    f"{name} {checks.shape_text(s.shape)}"
+                    for name, s in named_leaves(layer, states[k])
+                )
+                ax.annotate("", (2 * t + 1.45, 1.5 * k), (2 * t + 0.55, 1.5 * k), arrowprops=arrow)
+                ax.text(2 * t + 1, 1.5 * k + 0.08, text, fontsize=7, ha="center", va="bottom")
+    return ax
+
+
+def forecast(
+    time: np.ndarray, actual: np.ndarray, forecasts: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    split: Any = None, ylabel: str = "", ax: Axes | None = None,
+) -> Axes:  # fmt: skip
     """Draw a series and what was forecast of it.
 
     time, actual: (N,), the truth. forecasts: label to (times, values). split: the time at which the
     training part ends, drawn as an upright line.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt  # only here, since importing it takes a while
-
-        _, ax = plt.subplots(figsize=(10, 4.5), layout="constrained")
+    ax = _axes(ax, 10, 4.5)
     ax.plot(time, actual, color="black", linewidth=1.6, label="actual")
     for (label, (when, values)), style in zip(forecasts.items(), STYLES, strict=False):
         ax.plot(when, values, label=label, markersize=3.5, linewidth=1.2, **style)
     if split is not None:
         ax.axvline(split, color="grey", linewidth=1)
         ax.annotate(
-            "training | test",
-            (split, 1),
-            (0, -4),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            color="dimgrey",
-            fontsize=9,
+            "training | test", (split, 1), (0, -4), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", va="top", color="dimgrey", fontsize=9,
             backgroundcolor="white",
-        )
+        )  # fmt: skip
     ax.set_ylabel(ylabel)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, loc="upper left")

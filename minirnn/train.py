@@ -150,11 +150,11 @@ def _progress_bar(epochs: int, progress: bool | None) -> Any:
 
 def _why_not_finite(where: str, loss: float, model: Any, batch: tuple) -> str:
     x, target, lengths, _ = batch
-    if lengths is not None:  # what lies past the end cannot be the reason
-        past_end = checks.padding(np.asarray(lengths), len(x))
-        x = np.where(past_end.reshape(past_end.shape + (1,) * (np.ndim(x) - 2)), 0, x)
+    if lengths is not None and not isinstance(x, tuple):  # what lies past the end is no reason
+        x = checks.zero_at(checks.padding(np.asarray(lengths), len(x)), np.asarray(x))
     suspects = {"x": x, "target": target} | {f"parameter {n!r}": p for n, p in model.params.items()}
     for name, value in suspects.items():
+        value = np.hstack([np.ravel(v) for v in value]) if isinstance(value, tuple) else value
         value = np.asarray(value)
         bad = value.size - np.count_nonzero(np.isfinite(value))
         if bad:

@@ -24,13 +24,17 @@ def randomised(name, seed=0, D=2, H=3, dtype="float64", scale=0.7):
 def point(layer, T=4, B=3, D=2, seed=1):
     """x, an initial state, dy and dstate for the layer."""
     rng = np.random.default_rng(seed)
-    x = example(getattr(layer, "catalogue_name", ""), rng, T, B, D)
-    y, state, _ = layer.forward(x)
+    x, given, _ = example(getattr(layer, "catalogue_name", ""), rng, T, B, D, layer_hidden(layer))
+    y, state, _ = layer.forward(x, given)
 
     def draw(s):
         return rng.normal(size=s.shape)
 
     return x, tree(draw, state), draw(y), tree(draw, state)
+
+
+def layer_hidden(layer):
+    return getattr(layer, "memory_size", 3)
 
 
 def same(a, b, tol=1e-13):

@@ -37,17 +37,27 @@ def rnn(params, x, h, relu=False):
     return np.array(ys), h
 
 
-def lstm(params, x, state):
+def lstm(params, x, state, variant="V"):
+    """... and its variants after Greff et al. (2017), with the sentences of that paper."""
     h, c = state
+    present = [
+        g for g in "ifgo" if g != {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}.get(variant)
+    ]
     ys = []
     for t in range(len(x)):
-        i, f, g, o = (u + v + b for u, v, b in gates_of(params, x[t], h, 4))
-        if "p_i" in params:
-            i, f = i + params["p_i"] * c, f + params["p_f"] * c
-        c = sigmoid(f) * c + sigmoid(i) * np.vectorize(math.tanh)(g)
+        sums = gates_of(params, x[t], h, len(present))
+        a = {g: u + v + b for g, (u, v, b) in zip(present, sums, strict=True)}
+        for g in "if":
+            if f"p_{g}" in params:
+                a[g] = a[g] + params[f"p_{g}"] * c
+        g = a["g"] if variant == "NIAF" else np.vectorize(math.tanh)(a["g"])
+        i = sigmoid(a["i"]) if "i" in a else 1
+        f = sigmoid(a["f"]) if "f" in a else (1 - i if variant == "CIFG" else 1)
+        c = f * c + i * g
         if "p_o" in params:
-            o = o + params["p_o"] * c
-        h = sigmoid(o) * np.vectorize(math.tanh)(c)
+            a["o"] = a["o"] + params["p_o"] * c
+        o = sigmoid(a["o"]) if "o" in a else 1
+        h = o * (c if variant == "NOAF" else np.vectorize(math.tanh)(c))
         ys.append(h)
     return np.array(ys), (h, c)
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minirnn as mr
-from minirnn.catalogue import LAYERS
+from minirnn.catalogue import LAYERS, example
 
 shapes = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 
 
 def naive_run(layer, x, state):
     if isinstance(layer, mr.LSTM):
-        return naive.lstm(layer.params, x, state)
+        return naive.lstm(layer.params, x, state, layer.variant.split()[-1])
     if isinstance(layer, mr.GRU):
         return naive.gru(layer.params, x, state)
     return naive.rnn(layer.params, x, state, layer.nonlinearity == "relu")
@@ -118,8 +118,8 @@ def test_lengths_equal_running_each_sequence_alone(name, padding):
 def test_nothing_that_the_caller_passed_is_changed(name):
     layer = randomised(name)
     x, state, dy, dstate = point(layer)
-    lengths = np.array([4, 2, 1])
-    given_ = [x, *arrays(state), dy, *arrays(dstate), lengths, *layer.params.values()]
+    lengths = example(name, ragged=True).lengths
+    given_ = [*flatten([x, state, dy, dstate, lengths]), *layer.params.values()]
     before = [a.tobytes() for a in given_]
     _, _, cache = layer.forward(x, state, lengths)
     first = layer.backward(dy, cache, dstate)
@@ -132,7 +132,9 @@ def test_nothing_that_the_caller_passed_is_changed(name):
 def test_the_layout_of_the_arguments_does_not_matter(name):
     layer = randomised(name)
     x, state, dy, dstate = point(layer)
-    y, final, cache = layer.forward(x, state)
+    if name.startswith("Seq2Seq"):
+        state = None
+    y, final, cache = layer.forward(x, state, rng=0)
     expected = [y, final, *layer.backward(dy, cache, dstate)]
 
     def odd(a):  # every second element of a larger array in the other order, read-only
@@ -142,7 +144,7 @@ def test_the_layout_of_the_arguments_does_not_matter(name):
         view.flags.writeable = False
         return view
 
-    y, final, cache = layer.forward(odd(x), tree(odd, state))
+    y, final, cache = layer.forward(tree(odd, x), tree(odd, state), rng=0)
     same(expected, [y, final, *layer.backward(odd(dy), cache, tree(odd, dstate))], 0)
 
 
@@ -160,8 +162,9 @@ def test_float32_agrees_with_float64(name):
     x, state, dy, dstate = point(double, T=6)
     results = []
     for layer, dtype in ((double, np.float64), (single, np.float32)):
-        x_, dy_ = x if x.dtype == int else x.astype(dtype), dy.astype(dtype)
-        y, final, cache = layer.forward(x_, state)
+        x_, dy_ = tree(lambda a: a if a.dtype == int else a.astype(dtype), x), dy.astype(dtype)
+        given_ = state if name.endswith("Attention") else None
+        y, final, cache = layer.forward(x_, given_, rng=0)
         results.append([y, final, *layer.backward(dy_, cache, dstate)])
         assert {a.dtype for a in flatten(results[-1])} == {np.dtype(dtype)}
     same(*results, tol=2e-5)
@@ -310,3 +313,94 @@ def test_lengths_of_any_whole_kind_are_taken_and_copied():
         lengths[...] = 0  # the caller's own array
         grads = layer.backward(np.ones_like(y), cache)[2]
         assert all(np.array_equal(grads[name], g) for name, g in expected.items())
+
+
+@pytest.mark.parametrize("variant, peephole", [("V", True), ("NP", False)])
+def test_the_full_variants_are_the_lstm(variant, peephole):
+    one, two = mr.LSTMVariant(2, 3, variant, rng=0), mr.LSTM(2, 3, peephole=peephole, rng=0)
+    x, state, dy, dstate = point(two)
+    results = []
+    for layer in (one, two):
+        y, final, cache = layer.forward(x, state)
+        results.append([y, final, layer.params, *layer.backward(dy, cache, dstate)])
+    same(*results, tol=0)
+
+
+@pytest.mark.parametrize("variant", ["NIG", "NFG", "NOG", "CIFG"])
+def test_a_missing_gate_has_no_parameters(variant):
+    layer = mr.LSTMVariant(2, 4, variant, rng=0)
+    assert layer.params["W_h"].shape == (4, 12)
+    assert {p for p in layer.params if p[0] == "p"} == {f"p_{g}" for g in "ifo" if g in layer.gates}
+    full = mr.LSTM(2, 4, peephole=True, rng=0)
+    for g in layer.gates:  # drawn as those of the LSTM
+        own = np.split(layer.params["W_h"], 3, axis=1)[layer.gates.index(g)]
+        same(own, np.split(full.params["W_h"], 4, axis=1)["ifgo".index(g)], 0)
+
+
+def test_a_wrong_variant_is_named():
+    with pytest.raises(ValueError, match=r"variant: expected 'V' or 'NIG' or .*, got 'NFX'"):
+        mr.LSTMVariant(2, 3, "NFX")
+
+
+# ---- Output recurrence --------------------------------------------------------------------------
+
+
+def jordan(told, **options):
+    layer = randomised("OutputRNN", **options)
+    rng = np.random.default_rng(3)
+    x, outputs, y0 = rng.normal(size=(6, 3, 2)), rng.normal(size=(6, 3, 3)), rng.normal(size=(3, 3))
+    layer.teacher_forcing = told
+    return layer, x, outputs, y0
+
+
+def test_teacher_forcing_is_one_product_over_all_steps_and_equals_a_loop():
+    layer, x, outputs, y0 = jordan(1.0)
+    y, final, _ = layer.forward((x, outputs), y0)
+    before = y0
+    for t in range(6):
+        expected, _ = layer.step(x[t], before)
+        same(y[t], expected)
+        before = outputs[t]
+    same(final, y[-1])
+
+
+def test_free_running_is_forcing_with_its_own_outputs():
+    layer, x, outputs, y0 = jordan(1.0)
+    y, final, cache = layer.forward(x, y0)
+    same(layer.forward((x, y), y0)[0], y)
+    layer.teacher_forcing = 0.0  # told nothing
+    z, _, cache_z = layer.forward((x, outputs), y0)
+    same(y, z, 0)
+    dx, dy0, grads = layer.backward(np.ones_like(y), cache)
+    (dz, doutputs), dz0, grads_z = layer.backward(np.ones_like(y), cache_z)
+    same([dx, dy0, grads], [dz, dz0, grads_z], 0)
+    assert not doutputs.any()
+
+
+def test_scheduled_sampling_tells_the_share_it_says():
+    layer, x, outputs, y0 = jordan(0.3)
+    many = np.repeat(x, 400, axis=1), np.repeat(outputs, 400, axis=1)
+    told = layer.forward(many, rng=0)[2].told
+    assert told[0].all()
+    assert np.mean(told[1:]) == pytest.approx(0.3, abs=0.02)
+    assert np.array_equal(told, layer.forward(many, rng=0)[2].told)
+    assert not np.array_equal(told, layer.forward(many, rng=1)[2].told)
+
+
+@pytest.mark.parametrize("told", [0.0, 1.0])
+def test_output_recurrence_with_lengths_equals_each_sequence_alone(told):
+    layer, x, outputs, y0 = jordan(told)
+    lengths, dfinal = [6, 2, 0], np.random.default_rng(5).normal(size=(3, 3))
+    dy = np.random.default_rng(4).normal(size=(6, 3, 3))
+    y, final, cache = layer.forward((x, outputs), y0, lengths)
+    (dx, doutputs), dy0, _ = layer.backward(dy, cache, dfinal)
+    for b, n in enumerate(lengths):
+        row = slice(b, b + 1)
+        assert not y[n:, b].any() and not dx[n:, b].any() and not doutputs[n:, b].any()
+        if n == 0:
+            same([final[row], dy0[row]], [y0[row], dfinal[row]], 0)
+            continue
+        y_b, final_b, cache_b = layer.forward((x[:n, row], outputs[:n, row]), y0[row])
+        (dx_b, do_b), dy0_b, _ = layer.backward(dy[:n, row], cache_b, dfinal[row])
+        same([y[:n, row], final[row], dy0[row]], [y_b, final_b, dy0_b])
+        same([dx[:n, row], doutputs[:n, row]], [dx_b, do_b])

@@ -14,7 +14,7 @@ MODELS = ["RNN", "LSTM", "GRU after", "GRU before", "GRU LSTM Linear"]
 def problem(name, T=7, B=2, seed=0):
     rng = np.random.default_rng(seed)
     model = randomised(name)
-    x = example(name, rng, T, B)
+    x = example(name, rng, T, B).x
     y, state, _ = model.forward(x)
     state = map_tree(lambda s: rng.normal(size=s.shape), state)
     return model, x, rng.normal(size=y.shape), state

@@ -23,6 +23,7 @@ class Cell:
     """
 
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
+    cached_gates: tuple[str, ...] = ()  # of those of the values in the cache
     state_names: tuple[str, ...] = ("h",)  # also the names under which the cache stacks the states
     cache_type: type
     variant: str  # of the equations, as the cache remembers it

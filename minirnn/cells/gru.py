@@ -194,7 +194,7 @@ class GRU(Cell):
     dtype: float64 or float32, in which the layer computes.
     """
 
-    gates = ("r", "z", "n")
+    gates = cached_gates = ("r", "z", "n")
     cache_type = GRUCache
 
     def __init__(self, input_size, hidden_size, reset="after", rng=None, dtype=np.float64):

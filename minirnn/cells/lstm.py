@@ -64,58 +64,58 @@ class LSTMCache(NamedTuple):
 
 
 @inline
-def cell_state(a_i, a_f, a_g, c_prev):
-    """Equations of the new cell of one unit."""
+def cell_state(a_i, a_f, a_g, c_prev, tanh_in):
+    """Equations of the new cell of one unit. tanh_in is False in one of the variants only."""
     i = sigmoid(a_i)
     f = sigmoid(a_f)
-    g = tanh(a_g)
+    g = tanh(a_g) if tanh_in else a_g
     c = f * c_prev + i * g
     return i, f, g, c
 
 
 @inline
-def hidden_state(a_o, c):
-    """Equations of the new hidden state of one unit."""
+def hidden_state(a_o, c, tanh_out):
+    """Equations of the new hidden state of one unit, likewise."""
     o = sigmoid(a_o)
-    tanh_c = tanh(c)
+    tanh_c = tanh(c) if tanh_out else c
     h = o * tanh_c
     return o, tanh_c, h
 
 
 @inline
-def hidden_state_backward(dh, dc, o, tanh_c):
+def hidden_state_backward(dh, dc, o, tanh_c, tanh_out):
     """Mirror of ``hidden_state``: da_o, and dc with the part that came through h."""
     da_o = dh * tanh_c * dsigmoid(o)
-    dc = dc + dh * o * dtanh(tanh_c)
+    dc = dc + (dh * o * dtanh(tanh_c) if tanh_out else dh * o)
     return da_o, dc
 
 
 @inline
-def cell_state_backward(dc, i, f, g, c_prev):
+def cell_state_backward(dc, i, f, g, c_prev, tanh_in):
     """Mirror of ``cell_state``: da_i, da_f, da_g, dc_prev."""
     da_i = dc * g * dsigmoid(i)
     da_f = dc * c_prev * dsigmoid(f)
-    da_g = dc * i * dtanh(g)
+    da_g = dc * i * dtanh(g) if tanh_in else dc * i
     dc_prev = dc * f
     return da_i, da_f, da_g, dc_prev
 
 
-def lstm_step(params, x, h_prev, c_prev):
+def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
     """One time step in plain NumPy: x (B, D), h_prev and c_prev (B, H); returns h, c."""
     a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
     a_i, a_f, a_g, a_o = np.split(a, 4, axis=-1)
     if "p_i" in params:
         a_i = a_i + params["p_i"] * c_prev
         a_f = a_f + params["p_f"] * c_prev
-    i, f, g, c = plain(cell_state)(a_i, a_f, a_g, c_prev)
+    i, f, g, c = plain(cell_state)(a_i, a_f, a_g, c_prev, tanh_in)
     if "p_o" in params:
         a_o = a_o + params["p_o"] * c
-    o, tanh_c, h = plain(hidden_state)(a_o, c)
+    o, tanh_c, h = plain(hidden_state)(a_o, c, tanh_out)
     return h, c
 
 
 @jit
-def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths):
+def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
     """Fill h[1:], c[1:] (T+1, B, H), tanh_c (T, B, H), and turn gates (T, B, 4H) from x W_x into
     the gates' values. p (3, H) are the peepholes of i, f, o, or (0, H)."""
     T, B, H = tanh_c.shape
@@ -139,16 +139,16 @@ def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths):
                     a_i[j] += p[0, j] * c_prev[j]
                     a_f[j] += p[1, j] * c_prev[j]
             for j in range(H):
-                i[j], f[j], g[j], c_new[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j])
+                i[j], f[j], g[j], c_new[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j], tanh_in)
             if p.size:
                 for j in range(H):
                     a_o[j] += p[2, j] * c_new[j]
             for j in range(H):
-                o[j], tanh_c_new[j], h_new[j] = hidden_state(a_o[j], c_new[j])
+                o[j], tanh_c_new[j], h_new[j] = hidden_state(a_o[j], c_new[j], tanh_out)
 
 
 @jit
-def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths):
+def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths, tanh_in, tanh_out):
     """Fill da (T, B, 4H); dh and dc (B, H) enter as the gradients of the final state and leave as
     those of the initial one."""
     T, B, H = tanh_c.shape
@@ -164,14 +164,14 @@ def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths):
             c_prev, tanh_c_row = c[t, row], tanh_c[t, row]
             for j in range(H):
                 da_o[j], dc_row[j] = hidden_state_backward(
-                    dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j]
+                    dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j], tanh_out
                 )
             if p.size:
                 for j in range(H):
                     dc_row[j] += p[2, j] * da_o[j]
             for j in range(H):
                 da_i[j], da_f[j], da_g[j], dc_row[j] = cell_state_backward(
-                    dc_row[j], i[j], f[j], g[j], c_prev[j]
+                    dc_row[j], i[j], f[j], g[j], c_prev[j], tanh_in
                 )
             if p.size:
                 for j in range(H):
@@ -196,9 +196,11 @@ class LSTM(Cell):
     dtype: float64 or float32, in which the layer computes.
     """
 
-    gates = ("i", "f", "g", "o")
+    gates: tuple[str, ...] = ("i", "f", "g", "o")
+    cached_gates = gates
     state_names = ("h", "c")
     cache_type = LSTMCache
+    tanhs = (True, True)  # at the input g and at the output h; see lstm_variants for others
 
     def __init__(
         self, input_size, hidden_size, forget_bias=1.0, peephole=False, rng=None, dtype=np.float64
@@ -217,14 +219,14 @@ class LSTM(Cell):
         )
 
     def _step(self, params, x, h_prev, c_prev):
-        return lstm_step(params, x, h_prev, c_prev)
+        return lstm_step(params, x, h_prev, c_prev, *self.tanhs)
 
     def _forward(self, x, state, lengths):
         W_x, W_h, b, *peepholes = self._checked_params()
         p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         h, c = (stacked(s, len(x)) for s in state)
         gates, tanh_c = times(x, W_x), empty((len(x), *state[0].shape), self.dtype)
-        lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths)
+        lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, *self.tanhs)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
@@ -232,7 +234,7 @@ class LSTM(Cell):
         p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         x, h, c, gates, tanh_c, lengths, _ = cache
         da = empty(gates.shape, self.dtype)
-        lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths)
+        lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths, *self.tanhs)
         dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.peephole:

@@ -23,7 +23,8 @@ from minirnn.datasets import airline
 
 TITLE = "monthly airline passengers: one step ahead and free-running, beside naive forecasts"
 SECONDS = 3
-UNIT = "thousand passengers"
+UNIT = "RMSE, thousand passengers"
+YLABEL = "thousand passengers"
 WINDOW = 5  # months, of the classic protocol
 GROWTH_WINDOW = 6  # months, of the seasonal one
 VALIDATION = 24  # months
@@ -162,7 +163,9 @@ def draw(out, months, y, split, forecasters, free):
         2, 1, figsize=(10, 6.5), height_ratios=(2, 1), sharex=True, layout="constrained"
     )
     lines = {name: forecasters[name](seen, y) for name in ("classic LSTM", "seasonal LSTM")}
-    plot.forecast(when, y, {n: (when[seen], f) for n, f in lines.items()}, when[split], UNIT, upper)
+    plot.forecast(
+        when, y, {n: (when[seen], f) for n, f in lines.items()}, when[split], YLABEL, upper
+    )
     upper.set_title("One step ahead: every month forecast from the true months before it")
     errors = {name: (when[seen], f - y[seen]) for name, f in lines.items()}
     plot.forecast(when, 0 * y, errors, when[split], "forecast - actual", lower)
@@ -173,7 +176,7 @@ def draw(out, months, y, split, forecasters, free):
     names = ("classic LSTM", "seasonal LSTM", "same month last year")
     runs, shown = {name: (when[split:], free[name]) for name in names}, slice(split - 36, None)
     figure, ax = plt.subplots(figsize=(10, 4.5), layout="constrained")
-    plot.forecast(when[shown], y[shown], runs, when[split], UNIT, ax)
+    plot.forecast(when[shown], y[shown], runs, when[split], YLABEL, ax)
     ax.set_title("Free-running: from the split on, every forecast is made of forecasts")
     figure.savefig(out / "hallucinations.png", dpi=120)
     plt.close(figure)

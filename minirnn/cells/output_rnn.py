@@ -1,0 +1,176 @@
+"""Output recurrence (Jordan 1986): a step gets the previous *output*, not the hidden state.
+
+Axes: T time, B batch, D input, H hidden, K output. With y[-1] the initial state::
+
+    a[t] = x[t] W_x + u[t] W_y + b      u[t] = y[t-1], or the true output of step t-1
+    h[t] = tanh(a[t])
+    y[t] = h[t] W_o + b_o
+
+Such a network is weaker than one with h[t-1] W_h, unless all that matters is in the outputs. But in
+training the outputs are known. *Teacher forcing* (Williams & Zipser 1989) takes u[t] from them:
+then no step waits for another, and training needs no loop over time, only a product over all steps
+at once. In use u[t] is the network's own output (*free-running*), errors and all. Mixing both
+while training accustoms it to that (scheduled sampling, Bengio et al. 2015).
+
+Backward, for t = T-1 ... 0, with do[t] the gradient of y[t] by all ways::
+
+    do[t] = dy[t] + du[t+1]             du[t+1] only where u[t+1] was y[t]
+    da[t] = do[t] W_o^T * (1 - h[t]^2)
+    du[t] = da[t] W_y^T
+
+and dW_o = sum h^T do, db_o = sum do, dW_x = sum x^T da, dW_y = sum u^T da, db = sum da.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minirnn import checks
+from minirnn._jit import jit
+from minirnn.activations import dtanh, tanh
+from minirnn.initializers import glorot_uniform
+from minirnn.products import bias_gradient, quiet, times, weight_gradient
+from minirnn.protocol import Backward, Forward
+
+
+class OutputRNNCache(NamedTuple):
+    """What ``OutputRNN.backward`` needs to know of the forward pass."""
+
+    x: np.ndarray  # (T, B, D)
+    u: np.ndarray  # (T, B, K)
+    told: np.ndarray  # (T, B) bool: u is the true output, or at t = 0 the initial state
+    h: np.ndarray  # (T, B, H)
+    lengths: np.ndarray  # (B,)
+    paired: bool  # whether true outputs were given
+
+
+@jit
+def free_forward(h, y, u, told, xW, W_y, b, W_o, b_o):
+    """Fill h (T, B, H), y (T, B, K), and u where it was not told."""
+    T, B, H = h.shape
+    for t in range(T):
+        for row in range(B):
+            if not told[t, row]:
+                u[t, row] = y[t - 1, row]
+        np.dot(u[t], W_y, h[t])
+        for row in range(B):
+            h_row, xW_row = h[t, row], xW[t, row]
+            for j in range(H):
+                h_row[j] = tanh(h_row[j] + xW_row[j] + b[j])
+        np.dot(h[t], W_o, y[t])
+        for row in range(B):
+            y[t, row] += b_o
+
+
+@jit
+def free_backward(da, do, du, told, h, W_y, W_o):
+    """Fill da (T, B, H) and du (T, B, K); do (T, B, K) enters as dy."""
+    T, B, H = h.shape
+    for t in range(T - 1, -1, -1):
+        np.dot(do[t], W_o.T, da[t])
+        for row in range(B):
+            da_row, h_row = da[t, row], h[t, row]
+            for j in range(H):
+                da_row[j] *= dtanh(h_row[j])
+        np.dot(da[t], W_y.T, du[t])
+        for row in range(B):
+            if not told[t, row]:
+                do[t - 1, row] += du[t, row]
+
+
+class OutputRNN:
+    """Layer with output recurrence: x (T, B, input_size) to y (T, B, output_size).
+
+    x alone runs free; x = (x, outputs), with the true outputs (T, B, K) of the same steps, is
+    forced. Parameters: ``W_x`` (D, H), ``W_y`` (K, H), ``b`` (H,), ``W_o`` (H, K), ``b_o`` (K,).
+    The state is the last output (B, K).
+
+    teacher_forcing: the probability, at each step of each sequence, of being told the true output
+        where there are any; an attribute that may be lowered from epoch to epoch.
+    """
+
+    state_names = ("y",)
+
+    def __init__(
+        self, input_size, hidden_size, output_size, teacher_forcing=1.0, rng=None, dtype=np.float64
+    ):
+        self.input_size = D = checks.size(input_size, "input_size")
+        self.hidden_size = H = checks.size(hidden_size, "hidden_size")
+        self.output_size = K = checks.size(output_size, "output_size")
+        self.teacher_forcing = checks.number(teacher_forcing, "teacher_forcing", 0, 1)
+        self.dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
+        weights = {"W_x": (D, H), "W_y": (K, H), "W_o": (H, K)}
+        initial = {name: glorot_uniform(rng, *shape) for name, shape in weights.items()}
+        initial |= {"b": np.zeros(H), "b_o": np.zeros(K)}
+        order = ("W_x", "W_y", "b", "W_o", "b_o")
+        self.params = {name: initial[name].astype(self.dtype) for name in order}
+        self._shapes = {name: p.shape for name, p in self.params.items()}
+
+    def zero_state(self, B):
+        """The state of zeros that ``forward`` starts from."""
+        return np.zeros((B, self.output_size), self.dtype)
+
+    @quiet
+    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+        """Returns y, the final state, and the cache; rng draws who is told what."""
+        x, outputs = checks.pair(x, "x") if isinstance(x, tuple) else (x, None)
+        x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
+        (T, B, _), K = x.shape, self.output_size
+        state = self.zero_state(B) if state is None else state
+        state = checks.array(state, "state", (B, K), self.dtype)
+        lengths = checks.lengths(lengths, T, B)
+        past_end = checks.padding(lengths, T)
+        x = checks.zero_at(past_end, x)
+        u, told = np.zeros((T, B, K), self.dtype), np.zeros((T, B), bool)
+        u[0], told[0] = state, True
+        if outputs is not None:
+            u[1:] = checks.zero_at(past_end, checks.array(outputs, "x[1]", u.shape, self.dtype))[
+                :-1
+            ]
+            told[1:] = checks.generator(rng).random((T - 1, B)) < self.teacher_forcing
+        W_x, W_y, b, W_o, b_o = checks.params(self, self._shapes)
+        if told.all():  # no step waits for another
+            h = np.tanh(times(x, W_x) + times(u, W_y) + b)
+            y = times(h, W_o) + b_o
+        else:
+            h, y = np.empty((T, B, len(b)), self.dtype), np.empty_like(u)
+            free_forward(h, y, u, told, times(x, W_x), W_y, b, W_o, b_o)
+        final = np.where(lengths[:, None] > 0, y[lengths - 1, np.arange(B)], state)
+        cache = OutputRNNCache(x, u, told, h, lengths, outputs is not None)
+        return checks.zero_at(past_end, y), final, cache
+
+    @quiet
+    def backward(self, dy, cache, dstate=None) -> Backward:
+        """Returns dx (of a pair: dx and doutputs), dstate, and the parameters' gradients."""
+        x, u, told, h, lengths, paired = checks.cache_type(cache, OutputRNNCache)
+        T, B, K = u.shape
+        past_end = checks.padding(lengths, T)
+        do = checks.zero_at(past_end, checks.gradient(dy, u.shape, self.dtype)).copy()
+        dfinal = np.zeros((B, K), self.dtype)
+        if dstate is not None:
+            dfinal += checks.array(dstate, "dstate", (B, K), self.dtype)
+        begun = lengths > 0  # an empty sequence hands its state on
+        do[lengths[begun] - 1, np.flatnonzero(begun)] += dfinal[begun]
+        W_x, W_y, _, W_o, _ = checks.params(self, self._shapes)
+        if told.all():
+            da = times(do, W_o.T) * dtanh(h)
+            du = times(da, W_y.T)
+        else:
+            da, du = np.empty_like(h), np.empty_like(u)
+            free_backward(da, do, du, told, h, W_y, W_o)
+        dx, dstate = times(da, W_x.T), np.where(begun[:, None], du[0], dfinal)
+        doutputs = np.zeros_like(u)
+        doutputs[:-1] = np.where(told[1:, :, None], du[1:], 0)
+        grads = {"W_x": weight_gradient(x, da), "W_y": weight_gradient(u, da)}
+        grads |= {"b": bias_gradient(da), "W_o": weight_gradient(h, do), "b_o": bias_gradient(do)}
+        return (dx, doutputs) if paired else dx, dstate, grads
+
+    def step(self, x, state=None, params=None):
+        """One free-running time step in plain NumPy, of any dtype: x (B, D); returns y and y."""
+        p = self.params if params is None else params
+        x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
+        u = self.zero_state(len(x)) if state is None else state
+        y = np.tanh(x @ p["W_x"] + u @ p["W_y"] + p["b"]) @ p["W_o"] + p["b_o"]
+        return y, y
