@@ -109,13 +109,17 @@ def check_streams(model, x, target):
         raise ValueError(f"target: expected one a step, {x.shape[:2]}, got shape {target.shape}")
 
 
-def evaluate(model: Layer, loss_fn: Callable, batches: Iterable[tuple]) -> float:
-    """The mean loss over batches ``(x, target, lengths, mask)``, weighted by numbers of rows."""
-    total, rows = 0.0, 0
+def evaluate(
+    model: Layer, loss_fn: Callable, batches: Iterable[tuple], stateful: bool = False
+) -> float:
+    """The mean loss over batches ``(x, target, lengths, mask)``, weighted by numbers of rows (of
+    the pieces of a stream: by numbers of steps)."""
+    total, rows, state = 0.0, 0, None
     for x, target, lengths, mask in batches:
-        y, _, _ = model.forward(x, None, lengths)
+        y, final, _ = model.forward(x, state, lengths)
         loss, _ = block_loss(loss_fn, y, target, lengths, mask)
-        n = y.shape[1] if y.ndim == 3 else y.shape[0]
+        state = final if stateful else None
+        n = len(y) if stateful or y.ndim < 3 else y.shape[1]
         total, rows = total + n * loss, rows + n
     return total / rows
 

@@ -148,6 +148,8 @@ def eigenvalues(W_h: ArrayLike, ax: Axes | None = None) -> Axes:
     Repeated multiplication lets those inside fade and those outside grow.
     """
     W_h = checks.array(W_h, "W_h", ("H", "H"), np.float64)
+    if W_h.shape[0] != W_h.shape[1]:
+        raise ValueError(f"W_h: expected a square matrix, one gate's block, got {W_h.shape}")
     found, ax = np.linalg.eigvals(W_h), _axes(ax, 4.2, 4.2)
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="grey", linewidth=1)
@@ -158,42 +160,50 @@ def eigenvalues(W_h: ArrayLike, ax: Axes | None = None) -> Axes:
 
 
 def unrolled(model: Any, x: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Draw a model unrolled over the first steps of an input x, with shapes on the arrows.
+    """Draw a model unrolled over an input x (T, B, ...): its first steps and the last one.
 
-    Drawn from what the model does: each layer is run on the output of the one below, upwards; an
-    arrow to the right is a state. model: a layer or a ``Sequential``.
+    Drawn from what the model does: each layer is run on the output of the one below. Arrows up are
+    outputs, arrows to the side are states, both with their shapes. model: a layer or a
+    ``Sequential``.
     """
-    layers = getattr(model, "layers", (model,))
-    outputs: list[Any] = [np.asarray(x)]
-    states = []
+    layers, values, states = getattr(model, "layers", (model,)), [np.asarray(x)], []
     for layer in layers:
-        y, state, _ = layer.forward(outputs[-1])
-        outputs.append(y)
-        states.append(state)
-    T = len(outputs[0])
-    columns = [0, 1, 2] if T > 3 else list(range(T))
-    ax = _axes(ax, 3 + 2.2 * len(columns), 1.6 + 1.25 * len(layers))
-    arrow = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0}
-    box = {"boxstyle": "round,pad=0.45", "facecolor": "0.92", "edgecolor": "black"}
+        y, state, _ = layer.forward(values[-1])
+        values.append(y)
+        states.append(dict(named_leaves(layer, state)))
+    T, top = len(values[0]), 1.5 * len(layers)
+    steps = range(T) if T < 4 else (0, 1, T - 1)
+    last = len(steps) - 1
+    # A layer has a box at every step while there is a sequence, and at the last one afterwards.
+    long = [True] + [v.ndim > 2 for v in values[1:]]
+    ax = _axes(ax, 2 + 2.7 * len(steps), 1.2 + 1.2 * len(layers))
+    ax.set(xlim=(-0.75, last + 0.75), ylim=(-1.3, top - 0.1))
+    ax.axis("off")
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "0.9", "edgecolor": "black"}
 
-    def per_step(a):
-        return checks.shape_text(a.shape[1:] if a.ndim > 2 or a is outputs[0] else a.shape)
+    def arrow(start, end, text="", **place):
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "black"})
+        ax.text((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, text, fontsize=8, **place)
 
-    for k, layer in enumerate(layers):
-        sequence = outputs[k + 1].ndim > 2
-        for t in columns if outputs[k].ndim > 2 or k == 0 else columns[-1:]:
-            last = t == columns[-1]
-            if sequence or last or outputs[k].ndim < 3:
-                ax.text(2 * t, 1.5 * k, type(layer).__name__, ha="center", va="center", bbox=box)
-            ax.annotate("", (2 * t, 1.5 * k - 0.3), (2 * t, 1.5 * k - 1.2), arrowprops=arrow)
-            ax.text(2 * t + 0.06, 1.5 * k - 0.8, per_step(outputs[k]), fontsize=8)
-            if states[k] is not None:
-                text = "\n".join(
-                    f"{name} {checks.shape_text(s.shape)}"
-                    for name, s in named_leaves(layer, states[k])
-                )
-                ax.annotate("", (2 * t + 1.45, 1.5 * k), (2 * t + 0.55, 1.5 * k), arrowprops=arrow)
-                ax.text(2 * t + 1, 1.5 * k + 0.08, text, fontsize=7, ha="center", va="bottom")
+    for column, t in enumerate(steps):
+        ax.text(column, -1.15, f"t = {t}", ha="center", va="center")
+    if T > 3:
+        ax.text(1.5, -1.15, ". . .", ha="center", va="center")
+    for k in range(len(layers) + 1):
+        y, shape = 1.5 * k, checks.shape_text(values[k].shape[1 if long[k] else 0 :])
+        for column in range(last + 1) if long[k] else [last]:
+            if k == len(layers) or long[k + 1] or column == last:
+                arrow((column, y - 1.05), (column, y - 0.3), f" {shape}", va="center")
+        if k == len(layers):
+            break
+        boxes = range(last + 1) if long[k] and long[k + 1] else [last]
+        for column in boxes:
+            ax.text(column, y, type(layers[k]).__name__, ha="center", va="center", bbox=box)
+        text = "\n".join(f"{name} {checks.shape_text(s.shape)}" for name, s in states[k].items())
+        for column in boxes[:-1] if states[k] else []:
+            arrow((column + 0.28, y), (column + 0.72, y), text, ha="center", va="bottom")
+            if "backward" in getattr(layers[k], "parts", {}):
+                arrow((column + 0.72, y - 0.12), (column + 0.28, y - 0.12))
     return ax
 
 

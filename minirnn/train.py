@@ -38,6 +38,7 @@ def fit(
     patience: int | None = None,
     schedule: Callable[[int], float] | None = None,
     max_norm: float | None = None,
+    stateful: bool = False,
     rng: Any = None,
     progress: bool | None = None,
 ) -> History:
@@ -45,12 +46,14 @@ def fit(
 
     data: what an epoch consists of. One batch, a tuple ``(x, target)``, ``(x, target, lengths)`` or
         ``(x, target, lengths, mask)``; or a list of batches; or a function of a numpy Generator
-        that returns the batches, shuffled for instance. Each batch starts from a zero state.
+        that returns the batches, shuffled for instance (see ``batches``).
     validation: likewise; its loss is measured after each epoch. With ``patience``, training ends
         when that many epochs in a row brought no new lowest loss, and in the end the parameters of
         the best epoch are put back.
     schedule: a function from the epoch's number (from 0) to its learning rate.
     max_norm: clip the joint norm of each batch's gradients to this.
+    stateful: whether a batch begins in the state in which the one before it ended, for the pieces
+        of a stream; the first of an epoch, and without it every batch, begins with zeros.
     rng: a seed or Generator, for shuffling, dropout and the like.
     progress: whether to draw a progress bar on stderr; None draws one on a terminal only.
 
@@ -71,10 +74,12 @@ def fit(
         for epoch in range(epochs):
             if schedule is not None:
                 optimizer.lr = checks.number(schedule(epoch), f"schedule({epoch})", 0)
-            losses, norms = [], []
+            losses, norms, state = [], [], None
             for number, batch in enumerate(batches_of(data, rng, "data")):
                 where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
-                loss, norm = _train_step(model, loss_fn, batch, optimizer, max_norm, rng, where)
+                arguments = (model, loss_fn, batch, state, optimizer, max_norm, rng, where)
+                loss, norm, state = _train_step(*arguments)
+                state = state if stateful else None
                 losses.append(loss)
                 norms.append(norm)
             history.loss.append(float(np.mean(losses)))
@@ -83,7 +88,7 @@ def fit(
             shown = {"loss": f"{history.loss[-1]:.4g}"}
             if validation is not None:
                 batches = batches_of(validation, rng, "validation")
-                val_loss = evaluate(model, loss_fn, batches)
+                val_loss = evaluate(model, loss_fn, batches, stateful)
                 if not np.isfinite(val_loss):
                     raise FloatingPointError(
                         f"epoch {epoch + 1}: the validation loss is {val_loss}"
@@ -104,24 +109,24 @@ def fit(
     return history
 
 
-def _train_step(model, loss_fn, batch, optimizer, max_norm, rng, where):
-    """Loss and gradient of one batch, and the step; returns the loss and the gradient's norm."""
+def _train_step(model, loss_fn, batch, state, optimizer, max_norm, rng, where):
+    """One batch; returns its loss, the gradient's norm, and the final state."""
     x, target, lengths, mask = batch
-    loss, grads, _ = bptt(model, loss_fn, x, target, None, lengths, mask, rng=rng)
+    loss, grads, state = bptt(model, loss_fn, x, target, state, lengths, mask, rng=rng)
     if not np.isfinite(loss):
         raise FloatingPointError(_why_not_finite(where, loss, model, batch))
     norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
     if not np.isfinite(norm):
         raise FloatingPointError(_which_not_finite(where, loss, grads))
     optimizer.step(model.params, grads)
-    return loss, norm
+    return loss, norm, state
 
 
 def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple]:
     """The batches (x, target, lengths, mask) of one epoch, None where there are no last two."""
     if callable(data):
         data = data(rng)
-    elif isinstance(data, tuple) and len(data) >= 2 and not isinstance(data[0], (tuple, list)):
+    elif isinstance(data, tuple) and len(data) >= 2 and not isinstance(data[1], (tuple, list)):
         data = [data]
     if not hasattr(data, "__iter__"):
         raise TypeError(f"{name}: expected (x, target), batches or a function, got {data!r:.80}")

@@ -1,0 +1,100 @@
+"""Sampling from a language model, free-running forecasts."""
+
+import itertools
+
+import numpy as np
+import pytest
+from cases import same
+
+import minirnn as mr
+
+
+def language_model(V=6):
+    return mr.Sequential(mr.Embedding(V, 4, rng=0), mr.LSTM(4, 5, rng=1), mr.Linear(5, V, rng=2))
+
+
+def take(model, prompt, n, **options):
+    return [token for token, _ in itertools.islice(mr.sample(model, prompt, **options), n)]
+
+
+def test_sampling_is_the_model_on_what_it_wrote():
+    model, prompt = language_model(), [3, 1, 4]
+    written = take(model, prompt, 8, temperature=0)
+    for k in range(8):
+        logits, _, _ = model.forward(np.array([*prompt, *written[:k]])[:, None])
+        assert written[k] == np.argmax(logits[-1, 0])
+
+
+@pytest.mark.parametrize("temperature, top_k", [(1.0, None), (0.5, None), (2.0, 3), (1.0, 1)])
+def test_tokens_are_drawn_with_their_probabilities(temperature, top_k):
+    model = language_model()
+    model.params["2.b"][...] = [0, 1, -1, 2, 0.5, 0]
+    rng, n = np.random.default_rng(0), 4000
+    drawn = [
+        take(model, [2], 1, temperature=temperature, top_k=top_k, rng=rng)[0] for _ in range(n)
+    ]
+    logits = model.forward([[2]])[0][0, 0] / temperature
+    p = np.exp(logits)
+    if top_k is not None:
+        p[np.argsort(-logits)[top_k:]] = 0
+    np.testing.assert_allclose(np.bincount(drawn, minlength=6) / n, p / p.sum(), atol=0.03)
+
+
+def test_a_stream_of_tokens_can_be_taken_up_again():
+    model = language_model()
+    whole = take(model, [1], 10, temperature=0)
+    first = list(itertools.islice(mr.sample(model, [1], temperature=0), 4))
+    token, state = first[-1]
+    rest = take(model, [token], 6, temperature=0, state=state)
+    assert [t for t, _ in first] + rest == whole
+
+
+def test_a_seed_draws_the_same():
+    model = language_model()
+    assert take(model, [1], 20, rng=5) == take(model, [1], 20, rng=5) != take(model, [1], 20, rng=6)
+
+
+def test_free_running_feeds_forecasts_back():
+    model = mr.Sequential(mr.GRU(2, 4, rng=0), mr.Linear(4, 2, rng=1))
+    x = np.random.default_rng(0).normal(size=(5, 3, 2))
+    forecasts = mr.free_run(model, x, 4)
+    for k in range(4):
+        y, _, _ = model.forward(np.concatenate([x, forecasts[:k]]))
+        same(forecasts[k], y[-1])
+
+
+def test_free_running_with_other_inputs():
+    model = mr.Sequential(mr.GRU(2, 4, rng=0), mr.Linear(4, 1, rng=1))
+    x = np.random.default_rng(0).normal(size=(5, 3, 2))
+    month = np.arange(10.0)
+    forecasts = mr.free_run(model, x, 3, next_x=lambda y, k: np.hstack([y, 0 * y + month[k]]))
+    seen = np.concatenate([forecasts[:2], np.tile(month[:2, None, None], (1, 3, 1))], axis=-1)
+    same(forecasts[2], model.forward(np.concatenate([x, seen]))[0][-1])
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: next(mr.sample(language_model(), np.zeros(0, int))), "prompt: .*it is empty"),
+        (
+            lambda: next(mr.sample(language_model(), [9])),
+            "x: expected whole numbers in 0..5, got 9",
+        ),
+        (lambda: next(mr.sample(language_model(), [1], temperature=-1)), "temperature: .*got -1"),
+        (lambda: next(mr.sample(language_model(), [1], top_k=0)), "top_k: .*at least 1"),
+        (lambda: mr.free_run(mr.GRU(2, 3), np.ones((4, 1, 2)), 0), "steps: .*at least 1"),
+        (
+            lambda: mr.free_run(mr.GRU(2, 3), np.ones((4, 1, 2)), 2),
+            r"x: expected shape \(T, B, 2\)",
+        ),
+        (
+            lambda: next(
+                mr.sample(mr.Sequential(mr.Embedding(5, 2), mr.RNN(2, 5), mr.Last()), [1])
+            ),
+            "Last needs the whole sequence",
+        ),
+    ],
+)
+def test_wrong_calls(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

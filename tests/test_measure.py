@@ -1,0 +1,149 @@
+"""Seeing inside: states, gates, their gradients, Jacobians, the bias of truncation."""
+
+import numpy as np
+import pytest
+from cases import CELLS, point, randomised, same
+
+import minirnn as mr
+from minirnn import measure
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("lengths", [None, [4, 2, 0]])
+def test_trace_shows_what_forward_computes(name, lengths):
+    layer = randomised(name)
+    x, state, _, _ = point(layer)
+    traced = mr.trace(layer, x, state=state, lengths=lengths)
+    y, _, cache = layer.forward(x, state, lengths)
+    same(traced["h"], y)
+    ends = np.array(lengths or [4, 4, 4])
+    valid = (np.arange(4)[:, None] < ends)[..., None]
+    if "c" in layer.state_names:
+        same(traced["c"], np.where(valid, cache.c[1:], 0))
+    for k, gate in enumerate(layer.cached_gates):
+        same(traced[gate], np.where(valid, cache.gates[..., 3 * k : 3 * k + 3], 0))
+
+
+@pytest.mark.parametrize("name", [*CELLS, "GRU LSTM Linear"])
+def test_trace_shows_gradients_that_add_up_to_those_of_bptt(name):
+    model = randomised(name)
+    x, state, target, _ = point(model)
+    lengths = [4, 2, 3]
+    traced = mr.trace(model, x, mr.mse, target, state, lengths)
+    _, grads, _ = mr.bptt(model, mr.mse, x, target, state, lengths)
+    for key, g in grads.items():
+        place, _, param = key.rpartition(".")
+        place = f"{place}." if place else ""
+        if param == "b" and f"{place}dh" in traced:
+            own = [traced[n] for n in traced if n.startswith(f"{place}da")]
+            same(np.concatenate([a.sum(axis=(0, 1)) for a in own]), g)
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU before"])
+def test_dh_is_the_derivative_by_the_hidden_state(name):
+    """Differences: push h[t] of one unit, let the rest of the sequence run."""
+    layer = randomised(name)
+    x, state, target, _ = point(layer, T=5, B=2)
+    traced = mr.trace(layer, x, mr.mse, target, state)
+    for t, name_ in [(0, "h"), (2, "h"), (4, "h"), (1, "c")]:
+        if name_ not in traced:
+            continue
+        push = np.zeros((2, 3))
+        push[1, 2] = 1e-5
+        losses = []
+        for sign in (1, -1):
+            y, s, _ = layer.forward(x[: t + 1], state)
+            y = y.copy()
+            if name_ == "h":
+                y[t] += sign * push
+            if name == "LSTM":
+                s = (s[0] + sign * push * (name_ == "h"), s[1] + sign * push * (name_ == "c"))
+            else:
+                s = s + sign * push
+            rest = layer.forward(x[t + 1 :], s)[0] if t < 4 else y[:0]
+            losses.append(mr.mse(np.concatenate([y, rest]), target)[0])
+        measured = (losses[0] - losses[1]) / 2e-5
+        assert traced[f"d{name_}"][t, 1, 2] == pytest.approx(measured, rel=1e-6, abs=1e-10)
+
+
+def test_gradient_norms():
+    layer = randomised("LSTM")
+    x, state, target, _ = point(layer)
+    traced = mr.trace(layer, x, mr.mse, target, state)
+    norms = measure.gradient_norms(traced)
+    assert norms == pytest.approx([np.linalg.norm(traced["dh"][t]) for t in range(4)])
+    with pytest.raises(ValueError, match="name: expected one of"):
+        measure.gradient_norms(traced, "dz")
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU after"])
+def test_jacobians_are_those_of_the_state(name):
+    layer = randomised(name, scale=0.4)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 1, 2))
+    found = measure.jacobians(layer, x)
+    from minirnn.layers.container import zero_state
+    from minirnn.rtrl import flat, shaped
+
+    states = [zero_state(layer, 1)]
+    for t in range(5):
+        states.append(layer.forward(x[t : t + 1], states[-1])[1])
+    for t in range(6):  # differences
+        s = flat(states[t])
+        J = np.zeros((s.size, s.size))
+        for k in range(s.size):
+            ends = []
+            for h in (1e-6, -1e-6):
+                moved = shaped(s + h * np.eye(s.size)[k], states[t])
+                ends.append(flat(layer.forward(x[t:], moved)[1]) if t < 5 else flat(moved))
+            J[:, k] = (ends[0] - ends[1]) / 2e-6
+        assert found.norms[t] == pytest.approx(np.linalg.norm(J, 2), rel=1e-6)
+    assert (found.norms <= found.bounds * (1 + 1e-12)).all()
+    assert found.bounds[3] == pytest.approx(found.steps[3] * found.steps[4])
+    assert found.norms[5] == found.bounds[5] == 1
+
+
+def test_the_tanh_rnn_s_steps_are_bounded_by_its_matrix():
+    layer = mr.RNN(2, 6, rng=0)
+    layer.params["W_h"][...] *= 0.9  # orthogonal times 0.9
+    found = measure.jacobians(layer, np.random.default_rng(0).normal(size=(20, 1, 2)))
+    assert (found.steps <= 0.9 + 1e-12).all()
+    assert found.norms[0] < 0.9**20
+
+
+def test_the_bias_of_truncation_falls_to_zero():
+    model = randomised("GRU LSTM Linear", scale=0.4)
+    x, _, target, _ = point(model, T=8)
+    biases = measure.truncation_bias(model, mr.mse, x, target, [1, 2, 4, 8])
+    assert biases[0] > biases[1] > biases[2] > 1e-6
+    assert biases[3] < 1e-12
+
+
+def test_saturation_counts_open_and_shut_steps():
+    values = np.zeros((10, 1, 2))
+    values[:, 0, 0] = [0.05] * 4 + [0.5] * 3 + [0.95] * 3
+    values[:, 0, 1] = 0.5
+    shut, open_ = measure.saturation({"f": values}, "f")
+    assert shut.tolist() == [0.4, 0] and open_.tolist() == [0.3, 0]
+    with pytest.raises(ValueError, match=r"gate: expected one of \['f'\], got 'o'"):
+        measure.saturation({"f": values}, "o")
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (
+            lambda: mr.trace(mr.Linear(2, 3), np.ones((2, 1, 2))),
+            TypeError,
+            "a recurrent layer, got Lin",
+        ),
+        (
+            lambda: measure.jacobians(mr.RNN(2, 3), np.ones((2, 3, 2))),
+            ValueError,
+            "a single sequence",
+        ),
+    ],
+)
+def test_wrong_calls(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
