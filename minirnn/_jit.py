@@ -4,8 +4,6 @@ A *kernel* is a loop over time written with plain arrays. With ``NUMBA_DISABLE_J
 environment the very same text runs as ordinary Python, so it can be stepped through in a debugger.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -6,8 +6,6 @@ here gives its memory back to a small store when nobody refers to it any more, a
 of the same size takes it from there. To its user it is ``np.empty``.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import weakref

@@ -7,8 +7,6 @@ into the C library, some 10 ns a value, and no call can be vectorised. Written a
 without branches, LLVM works on 4 to 16 values at once, and a value costs 0.4 to 1.5 ns.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -14,8 +14,6 @@ gradient is exact, that of its block's loss as a function of the parameters with
 and can be checked by differences like any other. The state itself runs on without a break.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

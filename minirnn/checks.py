@@ -1,7 +1,5 @@
 """Checks of arguments: each names the argument, what came, and what was expected."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Iterable
 from typing import Any

@@ -5,8 +5,6 @@ so that no error can hide in an output that the loss does not see. It is measure
 apart: the output of each step, and each part of the final state.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -37,7 +35,7 @@ class Problem:
         self.source_names = names + [f"final {name}" for name, _ in named_leaves(layer, self.R_s)]
         self.inputs = _by_name(self.x, dx)
 
-    def at(self, steps: int, zero_state: bool = False) -> Problem:
+    def at(self, steps: int, zero_state: bool = False) -> "Problem":
         """The same layer on the first ``steps`` steps only, without lengths."""
         state = map_tree(np.zeros_like, self.state) if zero_state else self.state
         rest = (None, *self.rest[1:], self.generator)

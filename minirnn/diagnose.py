@@ -7,8 +7,6 @@ step cannot be the fault of the loop; what is right in one step and wrong in two
 alike, and an error in one product shows in that product alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -2,8 +2,6 @@
 forecaster, sequences from an encoder and decoder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 

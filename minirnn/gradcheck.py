@@ -17,8 +17,6 @@ each parameter, of the input and of the initial state is measured and compared w
 output of each step, each part of the final state): an error is traced to where it enters.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

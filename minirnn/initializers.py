@@ -6,8 +6,6 @@ al. (2014) keep their *length* the same across many products with the same matri
 own, so every gate's block of columns is drawn on its own.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -6,8 +6,6 @@ anything, NaN included. The mean is over what counts, so that its size does not 
 padding.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -6,8 +6,6 @@ the steps follow Pascanu et al. (2013): with J[t] = ds[t]/ds[t-1], the product J
 what carries a gradient from step T back to step t; its norm is at most the product of the norms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 

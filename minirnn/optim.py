@@ -8,8 +8,6 @@ matrix (biases are left alone). This is the decoupled form (Loshchilov & Hutter 
 pass through the running averages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

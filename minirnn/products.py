@@ -3,8 +3,6 @@
 One product of a (T*B, D) matrix runs near the peak of the processor; T products of (B, D) do not.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minirnn._jit import jit

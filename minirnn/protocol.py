@@ -2,8 +2,6 @@
 any object of this form can be trained, stacked and gradient-checked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 

@@ -12,8 +12,6 @@ BPTT keeps T steps. The price is B (n + 1) backward steps and B n n p multiplica
 hidden units p is about n^2, so memory grows as n^3 and time as n^4. For small cells.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

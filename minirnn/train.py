@@ -1,7 +1,5 @@
 """The training loop: epochs of batches, validation, early stopping."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

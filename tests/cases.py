@@ -1,9 +1,9 @@
-"""Random points for the layers of ``minirnn.catalogue``: no zeros that could hide an error."""
+"""Random points for the layers of the catalogue: no zeros that could hide an error."""
 
 import numpy as np
 
 import minirnn as mr
-from minirnn.catalogue import LAYERS, example, make
+from minirnn.experiments.catalogue import LAYERS, example, make
 from minirnn.protocol import leaves as arrays
 from minirnn.protocol import map_tree as tree
 

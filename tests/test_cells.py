@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minirnn as mr
-from minirnn.catalogue import LAYERS, example
+from minirnn.experiments.catalogue import LAYERS, example
 
 shapes = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from minirnn.catalogue import LAYERS
 from minirnn.experiments import cli
+from minirnn.experiments.catalogue import LAYERS
 
 
 def run(capsys, *argv):
@@ -33,6 +33,22 @@ def test_airline_prints_baselines_writes_figures_and_says_where(capsys, tmp_path
     assert list(report["seeds"]) == ["0", "1"]
     assert np.isfinite(report["seeds"]["1"]["seasonal LSTM"]["test"])
     assert [p.name for p in file.parent.iterdir()] == ["figures.json"]  # no temporary file left
+
+
+@pytest.mark.parametrize("name, pictures, baseline", [
+    ("reverse", {"attention.png", "reverse-losses.png"}, "the word as it is"),
+    ("adding", {"adding.png"}, "always answer 1"),
+])  # fmt: skip
+def test_experiments_run_quickly_beside_their_baseline(
+    name, pictures, baseline, capsys, tmp_path, monkeypatch
+):
+    import importlib
+
+    module = importlib.import_module(f"minirnn.experiments.{name}")
+    monkeypatch.setattr(module, {"reverse": "BATCHES", "adding": "EPOCH"}[name], 3)
+    code, out = run(capsys, name, "--quick", "--out", str(tmp_path))
+    assert code == 0 and baseline in out and module.UNIT in out
+    assert {p.name for p in tmp_path.iterdir()} == pictures
 
 
 def test_gradcheck_prints_a_table_for_every_cell(capsys):
@@ -110,3 +126,22 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(airline, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     assert cli.main(["airline", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "\nminirnn: stopped\n"
+
+
+@pytest.mark.slow
+def test_reversal_is_solved_with_attention():
+    from minirnn.experiments import reverse
+
+    result = reverse.run(seed=0, progress=False)
+    assert result["Luong attention"]["words"] == result["Bahdanau attention"]["words"] == 100
+    assert result["no attention"]["words"] < 90
+
+
+@pytest.mark.slow
+def test_the_adding_problem_is_solved_by_gates_only():
+    from minirnn.experiments import adding
+
+    result = adding.run(seed=0, progress=False)
+    assert result["LSTM"]["test"] < 0.005 and result["GRU"]["test"] < 0.005
+    assert 0.15 < result["tanh RNN"]["test"]
+    assert 0.15 < result["always answer 1"]["test"] < 0.18

@@ -5,6 +5,10 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
+
+import minirnn as mr
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -33,5 +37,18 @@ def test_every_linked_file_exists():
 def test_the_map_names_every_source_file():
     text = README.read_text(encoding="utf-8")
     for file in (README.parent / "minirnn").rglob("*.py"):
-        if file.name not in ("__init__.py", "__main__.py") and file.parent.name != "layers":
+        if file.name not in ("__init__.py", "__main__.py"):
             assert file.name in text, file
+
+
+def test_the_five_patterns_of_the_readme_are_models():
+    text = README.read_text(encoding="utf-8")
+    program = re.search(r"```python\n(one_to_one.*?)```", text, re.S).group(1)
+    models = {"V": 7, "mr": mr}
+    exec(program, models)
+    tokens = np.ones((4, 2), int)
+    assert models["one_to_one"].forward(np.ones((3, 2)))[0].shape == (3, 1)
+    assert models["one_to_many"].forward(tokens)[0].shape == (4, 2, 7)
+    assert models["many_to_one"].forward(np.ones((4, 2, 1)))[0].shape == (2, 1)
+    assert models["many_to_many"].forward(np.ones((4, 2, 1)))[0].shape == (4, 2, 1)
+    assert models["encoder_decoder"].forward((tokens, tokens[:3]))[0].shape == (3, 2, 7)

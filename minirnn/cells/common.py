@@ -1,7 +1,5 @@
 """What the three cells share around their kernels: arguments, states, and the end of a sequence."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -36,8 +36,6 @@ dW_h = sum_t h[t-1]^T (da_r, da_z, dm) with db_hn = sum_t dm ("after"); for "bef
 is sum_t q[t]^T da_n[t].
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

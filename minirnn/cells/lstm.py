@@ -36,8 +36,6 @@ The four da side by side are da[t], and as in the vanilla network::
 The cell is why it works: where f is near 1, dc goes back through time nearly unchanged.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

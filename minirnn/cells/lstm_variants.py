@@ -17,8 +17,6 @@ from the variant's parameters to the LSTM's is linear (plus the fixed bias). The
 way back: a fixed gate's is dropped, that of the coupled gate is subtracted from the input gate's.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minirnn import checks

@@ -21,8 +21,6 @@ Backward, for t = T-1 ... 0, with do[t] the gradient of y[t] by all ways::
 and dW_o = sum h^T do, db_o = sum do, dW_x = sum x^T da, dW_y = sum u^T da, db = sum da.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -23,8 +23,6 @@ and a[t] is a sum of products, each of which passes da[t] on to its two factors:
 Only ``da[t+1] W_h^T`` must wait for the step before it. All else is one big product after the loop.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ G. E. P. Box and G. M. Jenkins, *Time Series Analysis: Forecasting and Control*,
 values, from 112 to 622 thousand passengers, with a trend and a season that both grow.
 """
 
-from __future__ import annotations
-
 import csv
 from importlib import resources
 

@@ -1,7 +1,5 @@
 """Tasks that are made up, each to ask one question of a network."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -11,8 +11,6 @@ months of it and predicts its change. For how long to train is read off the last
 training part*; the test months decide nothing.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

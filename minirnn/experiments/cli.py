@@ -1,7 +1,5 @@
 """The command ``minirnn``: run the experiments, check the gradients."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json
@@ -120,7 +118,8 @@ def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f
         for part in parts:
             values = [run[name][part] for run in runs]
             mean, low, high = sum(values) / len(values), min(values), max(values)
-            spread = f" ({low:{digits}} to {high:{digits}})" if high - low > 1e-9 else ""
+            ends = [f"{value:{digits}}" for value in (low, high)]
+            spread = f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
             cells.append(f"{mean:{digits}}{spread}")
         lines.append(f"{name:<28}" + "".join(f"{cell:>{width}}" for cell in cells))
     return "\n".join(lines)
@@ -149,8 +148,8 @@ def check_gradients(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     import minirnn as mr
-    from minirnn.catalogue import LAYERS, example, make
     from minirnn.derivatives import without_step
+    from minirnn.experiments.catalogue import LAYERS, example, make
 
     rng, wrong = np.random.default_rng(arguments.seed), []
     for name in LAYERS:

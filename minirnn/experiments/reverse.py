@@ -7,8 +7,6 @@ to the first, that nobody has told it about. Every word is right or wrong as a w
 words; greedy decoding.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ def run(
     quick: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Train the three models, draw ``attention.png`` and ``losses.png`` into ``out``.
+    """Train the three models, draw ``attention.png`` and ``reverse-losses.png`` into ``out``.
 
     Returns the share of words that are right as a whole, and of letters in their place, by model.
     """
@@ -113,4 +111,4 @@ def draw(out, histories, model):
     ax = plot.losses({name: history.loss for name, history in histories.items()})
     ax.set_ylabel("cross-entropy, nats a letter")
     ax.set_title("Training: mean over 100 batches of 128 words")
-    plot.save(ax, out / "losses.png")
+    plot.save(ax, out / "reverse-losses.png")

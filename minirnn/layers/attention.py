@@ -22,8 +22,6 @@ Backward, line by line from the last (``dname``: derivative of the loss with res
     dm[t] += dk[t] W_m^T     dW_m = sum_t m[t]^T dk[t]     db = sum_t dk[t]
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -9,8 +9,6 @@ The reversal is its own inverse and only moves numbers, so that its backward pas
 sequence is reversed within its own length; what lies past the end stays where it is.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minirnn import checks

@@ -1,7 +1,5 @@
 """What layers made of layers share: the names of the parameters, and the list of the states."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 

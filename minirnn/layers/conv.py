@@ -12,8 +12,6 @@ Nothing of the future leaks in, whatever T is. Every tap is one product over all
 A stack with d = 1, 2, 4, ... reaches back (n - 1) (1 + 2 + 4 + ...) steps.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

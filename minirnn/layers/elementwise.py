@@ -1,7 +1,5 @@
 """Layers that treat every number by itself: activations and dropout."""
 
-from __future__ import annotations
-
 from minirnn import activations, checks
 from minirnn.layers.stateless import Stateless
 

@@ -4,8 +4,6 @@ Forward: ``y = W[x]``, which is x, written as one-hot rows, times W. Backward: e
 the row of W that it came from; x is a whole number and has no gradient.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minirnn import checks

@@ -4,8 +4,6 @@ Axes: T time, B batch, D features. Forward: ``y[b] = x[lengths[b] - 1, b]``. Bac
 but for ``dx[lengths[b] - 1, b] = dy[b]``.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

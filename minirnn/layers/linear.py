@@ -4,8 +4,6 @@ Axes: T time, B batch, D input, K output. Forward: ``y = x W + b``, at every ste
 ``dx = dy W^T``, ``dW = sum x^T dy``, ``db = sum dy``, summed over all steps and rows.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minirnn import checks

@@ -14,8 +14,6 @@ Backward::
     dx[t] = alpha[t] dy + da[t] W^T      dW = sum_t x[t]^T da[t]      db = sum_t da[t]
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -18,8 +18,6 @@ The backward pass goes through the same lines from the last to the first. Only B
 ties each step to the one before it in a new way; all else takes the S steps in one *run*.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

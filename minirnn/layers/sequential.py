@@ -1,7 +1,5 @@
 """Layers one after the other: the output of each is the input of the next."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What layers without a state share: arguments, and the end of a sequence."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -3,8 +3,6 @@
 A layer that is missing here is a layer without a gradient check.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

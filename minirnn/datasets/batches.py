@@ -1,7 +1,5 @@
 """From sequences to batches (T, B): padded and of like length, or cut from one long stream."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
