@@ -51,6 +51,9 @@ def drelu(s):
     return np.where(s <= 0, 0, 1)
 
 
+FUNCTIONS = (tanh, sigmoid, relu, dtanh, dsigmoid, drelu)
+
+
 # ---- The same functions for the kernels, on one float32 or float64 ------------------------------
 
 
@@ -119,34 +122,16 @@ def _kernel_functions(dtype, exp_parts):
     def drelu_(s):
         return zero if s <= zero else one
 
-    return {
-        tanh: tanh_,
-        sigmoid: sigmoid_,
-        relu: relu_,
-        dtanh: dtanh_,
-        dsigmoid: dsigmoid_,
-        drelu: drelu_,
-    }
+    return dict(zip(FUNCTIONS, (tanh_, sigmoid_, relu_, dtanh_, dsigmoid_, drelu_), strict=True))
 
 
-_EXP64 = _exp_parts(
-    np.float64,
-    np.int64,
-    52,
-    1023,
-    -708.0,
-    709.9,
-    13,
-    6.93147180369123816490e-01,
-    1.90821492927058770002e-10,
-)
+_EXP64 = _exp_parts(np.float64, np.int64, 52, 1023, -708.0, 709.9, 13,
+                    6.93147180369123816490e-01, 1.90821492927058770002e-10)  # fmt: skip
 _EXP32 = _exp_parts(np.float32, np.int32, 23, 127, -87.3, 88.8, 7, 0.693359375, -2.12194440e-4)
 _BY_DTYPE = {
     types.float64: _kernel_functions(np.float64, _EXP64),
     types.float32: _kernel_functions(np.float32, _EXP32),
 }
-
-
 _JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
 
 
@@ -157,5 +142,5 @@ def _use_in_kernels(function):
         return lambda s: kernel_function(s)
 
 
-for _function in (tanh, sigmoid, relu, dtanh, dsigmoid, drelu):
+for _function in FUNCTIONS:
     _use_in_kernels(_function)

@@ -83,11 +83,9 @@ class Problem:
         result |= {f"d{name}0": d for name, d in named_leaves(self.layer, dstate)}
         result |= {f"d{name}": g for name, g in grads.items()}
         for name, a in self.arrays().items():
-            if name not in result:
-                raise ValueError(f"backward: it returned no {name}, only {', '.join(result)}")
-            if np.shape(result[name]) != a.shape:
-                shapes = f"expected {a.shape}, got {np.shape(result[name])}"
-                raise ValueError(f"backward: {name} has the wrong shape: {shapes}")
+            if np.shape(result.get(name)) != a.shape or name not in result:
+                got = np.shape(result[name]) if name in result else f"none, only {list(result)}"
+                raise ValueError(f"backward: {name}: expected shape {a.shape}, got {got}")
         return {name: np.asarray(result[name]) for name in self.arrays()}
 
     def faults(self) -> list[str]:
@@ -135,15 +133,14 @@ def _row(y, final):
     return np.concatenate([np.ravel(a) for a in [y, *leaves(final)]])
 
 
-def basis(array: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The directions in which each entry is changed alone, (size, size)."""
-    return np.eye(array.size)
-
-
-def random_direction(array: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A single direction, (1, size), of length 1, in which all entries are changed at once."""
-    direction = generator.normal(size=(1, array.size))
-    return direction / np.linalg.norm(direction)
+def directions_in(problem: Problem, one: bool) -> dict[str, np.ndarray]:
+    """For each array the directions (n, size) to change it in: each entry alone, or, if ``one``, a
+    single random direction of length 1."""
+    found = {}
+    for name, array in problem.arrays().items():
+        v = problem.generator.normal(size=(1, array.size)) if one else np.eye(array.size)
+        found[name] = v / np.linalg.norm(v, axis=1, keepdims=True)
+    return found
 
 
 def measure_central(problem: Problem, tol: float, directions: dict) -> tuple[dict, dict]:
@@ -185,9 +182,9 @@ def _derivative(problem: Problem, array: np.ndarray, direction: np.ndarray, tol:
 
 def measure_complex(problem: Problem) -> tuple[dict, dict]:
     """Derivatives by the complex step, likewise."""
-    lacking = without_step(problem.layer)
-    if lacking:
-        raise ValueError(f"method: 'complex' needs a step function, which {lacking} has not")
+    if without_step(problem.layer):
+        kind = without_step(problem.layer)
+        raise ValueError(f"method: 'complex' needs a step function, which {kind} has not")
     arrays = {name: a.astype(complex) for name, a in problem.arrays().items()}
     measured, doubt = {}, {}
     for name, array in arrays.items():

@@ -12,15 +12,8 @@ from typing import Any
 
 from minirnn.derivatives import Problem
 
-GATE_WORDS = {
-    "i": "input gate",
-    "f": "forget gate",
-    "g": "candidate g",
-    "o": "output gate",
-    "r": "reset gate",
-    "z": "update gate",
-    "n": "candidate n",
-}
+GATE_WORDS = {"i": "input gate", "f": "forget gate", "g": "candidate g", "o": "output gate",
+              "r": "reset gate", "z": "update gate", "n": "candidate n"}  # fmt: skip
 
 HINTS = {
     "derivative": "In terms of the output s the derivative of a sigmoid is s (1 - s), of a tanh "
@@ -76,10 +69,8 @@ def _which_part(parts: Any, report: Any) -> tuple[str, str]:
     last = max((part for part, _ in wrong), key=list(parts).index, default=next(iter(parts)))
     names = ", ".join("d" + name for part, name in wrong if part == last) or "dx"
     kind = type(parts[last]).__name__
-    return (
-        f"layer {last} ({kind}), {names}",
-        f"Check that {kind} alone: gradcheck(model.parts[{last!r}], ...)",
-    )
+    hint = f"Check that {kind} alone: gradcheck(model.parts[{last!r}], ...)"
+    return f"layer {last} ({kind}), {names}", hint
 
 
 def interpret(layer: Any, report: Any) -> tuple[str, str]:
@@ -113,9 +104,8 @@ def interpret(layer: Any, report: Any) -> tuple[str, str]:
             pre = ["n"]
         return f"{' and '.join(GATE_WORDS.get(g, g) for g in pre)}, derivative", "derivative"
     name = next((n for n in ("dW_x", "dW_h", "db", "dx", "dh0", "dc0") if n in wrong), "")
-    listed = [
-        n
-        + (f" of the {', '.join(GATE_WORDS.get(g, g) for g in gates_in[n])}" if gates_in[n] else "")
-        for n in wrong
-    ]
+    listed = []
+    for n, letters in gates_in.items():
+        words = ", ".join(GATE_WORDS.get(g, g) for g in letters)
+        listed.append(f"{n} of the {words}" if words else n)
     return " and ".join(listed) or "the sum of all outputs' gradients", name

@@ -21,18 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.derivatives import (
-    Problem,
-    basis,
-    measure_central,
-    measure_complex,
-    random_direction,
-)
+from minirnn.derivatives import Problem, directions_in, measure_central, measure_complex
 from minirnn.diagnose import diagnose
-from minirnn.protocol import Layer
 
 TOLERANCE = {"central": 1e-7, "complex": 1e-12, "directional": 1e-7}
 
@@ -43,12 +35,12 @@ class Row:
 
     name: str  # "dW_x", "dx", "dh0"
     shape: tuple[int, ...]
+    index: tuple[int, ...]  # of the largest error
+    where: str  # the same place in words: "gate f", "t = 3", "all"
+    wrong: list[str]  # all gates or steps with an error above the tolerance, "all" for others
     error: float  # the largest relative error
-    index: tuple[int, ...]  # where that is
     written: float  # what backward says there
     measured: float
-    where: str  # the same place in words: "gate f", "t = 3"
-    wrong: list[str]  # all gates or steps with an error above the tolerance, "all" for others
 
 
 @dataclass
@@ -68,7 +60,7 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{'gradient':<12}{'shape':<15}{'rel. error':>11}   worst at"]
         for row in self.rows:
-            place = f"{list(row.index)} {row.where}".strip()
+            place = f"{list(row.index)}" + (f" {row.where}" if row.where != "all" else "")
             lines.append(f"{row.name:<12}{row.shape!s:<15}{row.error:>11.1e}   {place}")
             if row.wrong:
                 lines[-1] += f": written {row.written:.6g}, measured {row.measured:.6g}"
@@ -77,23 +69,13 @@ class Report:
             worst = max(self.sources, key=lambda name: self.sources[name])
             lines.append(f"{'by output':<27}{self.sources[worst]:>11.1e}   {worst}")
         verdict = "ok" if self.ok else "WRONG: " + self.verdict
-        lines.append(
-            f"{verdict}   (largest {self.max_rel_error:.1e}, allowed {self.tol:.0e}, {self.method})"
-        )
+        worst = f"largest {self.max_rel_error:.1e}, allowed {self.tol:.0e}, {self.method}"
+        lines.append(f"{verdict}   ({worst})")
         return "\n".join(lines + [f"  {line}" for line in [*self.remarks, self.hint] if line])
 
 
 def gradcheck(
-    layer: Layer,
-    x: ArrayLike,
-    state: Any = None,
-    lengths: ArrayLike | None = None,
-    *,
-    method: str = "central",
-    tol: float | None = None,
-    training: bool = False,
-    rng: int = 0,
-    jitter: float = 0.1,
+    layer, x, state=None, lengths=None, *, method="central", tol=None, training=False, rng=0
 ) -> Report:
     """Compare ``layer.backward`` with the measured derivative of ``layer.forward``.
 
@@ -104,8 +86,9 @@ def gradcheck(
     lengths: (B,), as for ``forward``.
     tol: the largest relative error allowed, by default 1e-7 ("central") or 1e-12 ("complex").
     training, rng: passed to ``forward``; rng is a seed, so that every pass draws the same masks.
-    jitter: the parameters are moved at random by about this much while they are checked (and put
-        back), since a parameter that is zero hides errors in what it is multiplied with.
+
+    While they are checked the parameters are moved at random by about 0.1, since one that is zero
+    hides errors in what it is multiplied with; afterwards they are as before.
 
     Returns a ``Report``: ``report.ok``, ``report.max_rel_error``, ``print(report)``. If the
     gradient is wrong, its ``verdict`` says where the error was first seen when going from one
@@ -115,14 +98,12 @@ def gradcheck(
     tol = TOLERANCE[method] if tol is None else checks.number(tol, "tol", 0, low_included=False)
     for name, p in layer.params.items():
         if p.dtype != np.float64:
-            raise ValueError(
-                f"params[{name!r}]: expected float64, got {p.dtype}: float32 cannot tell"
-            )
+            raise ValueError(f"params[{name!r}]: expected float64, got {p.dtype}: too coarse")
     original = {name: p.copy() for name, p in layer.params.items()}
     generator = np.random.default_rng(rng)
     try:
         for p in layer.params.values():
-            p += jitter * generator.normal(size=p.shape)
+            p += 0.1 * generator.normal(size=p.shape)
         problem = Problem(layer, x, state, lengths, training, rng, generator)
         report = compare(problem, method, tol)
         faults = problem.faults()
@@ -131,9 +112,8 @@ def gradcheck(
         elif not report.ok and method == "directional":
             report.verdict = ", ".join(row.name for row in report.rows if row.wrong)
         elif not report.ok:
-            report.verdict, report.hint = diagnose(
-                problem, report, lambda probe: compare(probe, method, tol)
-            )
+            probe = lambda part: compare(part, method, tol)  # noqa: E731
+            report.verdict, report.hint = diagnose(problem, report, probe)
     finally:
         for name, p in original.items():
             layer.params[name][...] = p
@@ -146,8 +126,7 @@ def compare(problem: Problem, method: str, tol: float) -> Report:
     if method == "complex":
         measured, doubt = measure_complex(problem)
     else:
-        kind = random_direction if method == "directional" else basis
-        directions = {name: kind(a, problem.generator) for name, a in arrays.items()}
+        directions = directions_in(problem, one=method == "directional")
         measured, doubt = measure_central(problem, tol, directions)
     if method == "directional":
         written = {name: directions[name] @ w.ravel() for name, w in written.items()}
@@ -165,18 +144,8 @@ def compare(problem: Problem, method: str, tol: float) -> Report:
         labels = block_labels(problem.layer, name, array.shape)
         wrong = [label for label, block in labels if (error[block] > tol).any()]
         where, _ = max(labels, key=lambda labelled: error[labelled[1]].max())
-        rows.append(
-            Row(
-                name,
-                array.shape,
-                float(error[index]),
-                index,
-                float(written[name][index]),
-                float(total[index]),
-                "" if where == "all" else where,
-                wrong,
-            )
-        )
+        values = [float(a[index]) for a in (error, written[name], total)]
+        rows.append(Row(name, array.shape, index, where, wrong, *values))
     worst = max((row.error for row in rows), default=0.0)
     ok, sources = worst <= tol and measurable, {}
     for s, source in enumerate([] if ok or method == "directional" else problem.source_names):

@@ -57,7 +57,7 @@ def curves(
         ax.plot(when, values, label=label, markevery=(k * every // 5, every), **style)
     if log:
         ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.spines[["top", "right"]].set_visible(False)

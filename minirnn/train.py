@@ -1,7 +1,7 @@
 """The training loop: epochs of batches, validation, early stopping."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.bptt import bptt, evaluate
-from minirnn.optim import Optimizer, clip_grad_norm
-from minirnn.protocol import Layer
+from minirnn.optim import clip_grad_norm
+
+HELP = "A lower learning rate, max_norm=1.0 or scaled inputs usually help."
 
 
 @dataclass
@@ -26,20 +27,9 @@ class History:
 
 
 def fit(
-    model: Layer,
-    loss_fn: Callable,
-    data: Any,
-    optimizer: Optimizer,
-    epochs: int,
-    *,
-    validation: Any = None,
-    patience: int | None = None,
-    schedule: Callable[[int], float] | None = None,
-    max_norm: float | None = None,
-    stateful: bool = False,
-    rng: Any = None,
-    progress: bool | None = None,
-) -> History:
+    model, loss_fn, data, optimizer, epochs, *, validation=None, patience=None, schedule=None,
+    max_norm=None, stateful=False, rng=None, progress=None,
+) -> History:  # fmt: skip
     """Train ``model`` in place and return what happened.
 
     data: what an epoch consists of. One batch, a tuple ``(x, target)``, ``(x, target, lengths)`` or
@@ -140,7 +130,7 @@ def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple
         yield (*batch, None, None)[:4]
     if empty:
         raise ValueError(
-            f"{name}: expected at least one batch an epoch, got none (a generator that is used up?)"
+            f"{name}: expected at least one batch, got none (a generator that is used up?)"
         )
 
 
@@ -162,18 +152,12 @@ def _why_not_finite(where: str, loss: float, model: Any, batch: tuple) -> str:
         bad = value.size - np.count_nonzero(np.isfinite(value))
         if bad:
             return f"{where}: the loss is {loss}, since {name} has {bad} values that are not finite"
-    return (
-        f"{where}: the loss is {loss}; x, target and all parameters are finite, so the prediction "
-        f"has overflowed. A lower learning rate, max_norm=1.0 or scaled inputs usually help."
-    )
+    cause = "x, target and all parameters are finite, so the prediction has overflowed"
+    return f"{where}: the loss is {loss}; {cause}. {HELP}"
 
 
 def _which_not_finite(where: str, loss: float, grads: dict[str, np.ndarray]) -> str:
     counts = {name: g.size - np.count_nonzero(np.isfinite(g)) for name, g in grads.items()}
-    bad = ", ".join(
-        f"{name!r} ({n} of {grads[name].size} values)" for name, n in counts.items() if n
-    )
-    return (
-        f"{where}: the gradient is not finite in {bad or 'its norm'}; the loss was {loss:.6g}. "
-        f"A lower learning rate, max_norm=1.0 or scaled inputs usually help."
-    )
+    bad = ", ".join(f"{k!r} ({n} of {grads[k].size} values)" for k, n in counts.items() if n)
+    bad = f"not finite in {bad or 'its norm'}; the loss was {loss:.6g}"
+    return f"{where}: the gradient is {bad}. {HELP}"

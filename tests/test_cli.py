@@ -143,5 +143,5 @@ def test_the_adding_problem_is_solved_by_gates_only():
 
     result = adding.run(seed=0, progress=False)
     assert result["LSTM"]["test"] < 0.005 and result["GRU"]["test"] < 0.005
-    assert 0.15 < result["tanh RNN"]["test"]
+    assert result["tanh RNN"]["test"] > 0.15
     assert 0.15 < result["always answer 1"]["test"] < 0.18
