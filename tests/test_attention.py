@@ -184,8 +184,8 @@ def test_pooling_weights_sum_to_one_over_the_valid_steps():
     layer = randomised("AttentionPool")
     x = example("AttentionPool").x
     y, _, cache = layer.forward(x, lengths=[4, 2, 0])
-    np.testing.assert_allclose(cache.weights.sum(axis=1), [1, 1, 0])
-    same(y[1], sum(cache.weights[1, t] * x[t, 1] for t in range(2)))
+    np.testing.assert_allclose(cache.weights[0].sum(axis=1), [1, 1, 0])
+    same(y[1], sum(cache.weights[0, 1, t] * x[t, 1] for t in range(2)))
     assert not y[2].any()
 
 

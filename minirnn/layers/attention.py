@@ -61,7 +61,7 @@ class LuongAttention:
         self.params = {"W_m": W_m.astype(self.dtype)}
 
     def _set_sizes(self, query_size, memory_size, attention_size, dtype):
-        self.query_size = checks.size(query_size, "query_size")
+        self.query_size = query_size if query_size == 0 else checks.size(query_size, "query_size")
         self.memory_size = checks.size(memory_size, "memory_size")
         self.attention_size = checks.size(attention_size, "attention_size")
         self.dtype = checks.float_dtype(dtype)
@@ -137,25 +137,24 @@ class BahdanauAttention(LuongAttention):
     def __init__(self, query_size, memory_size, attention_size, rng=None, dtype=np.float64):
         self._set_sizes(query_size, memory_size, attention_size, dtype)
         Q, M, A, rng = query_size, memory_size, attention_size, checks.generator(rng)
-        initial = {
-            "W_m": glorot_uniform(rng, M, A),
-            "b": np.zeros(A),
-            "W_q": glorot_uniform(rng, Q, A),
-            "v": glorot_uniform(rng, A, 1)[:, 0],
-        }
+        initial = {"W_m": glorot_uniform(rng, M, A), "b": np.zeros(A)}
+        initial["v"] = glorot_uniform(rng, A, 1)[:, 0]
+        if Q:  # 0: there is nothing to ask, see pooling
+            initial["W_q"] = glorot_uniform(rng, Q, A)
         self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
 
     def _score(self, q, k):
-        qW = times(q, self.params["W_q"])
-        u = np.tanh(qW[:, :, None] + k.transpose(1, 0, 2))  # (S, B, T, A)
+        a = k.transpose(1, 0, 2)[None]  # (1, B, T, A)
+        u = np.tanh(times(q, self.params["W_q"])[:, :, None] + a if "W_q" in self.params else a)
         return np.einsum("sbta,a->sbt", u, self.params["v"]), u
 
     def _score_backward(self, de, q, k, u):
         dv = np.einsum("sbt,sbta->a", de, u)
         da = de[..., None] * self.params["v"] * (1 - u * u)
-        dqW = da.sum(axis=2)
-        grads = {"v": dv, "W_q": weight_gradient(q, dqW)}
-        return times(dqW, self.params["W_q"].T), da.sum(axis=0).transpose(1, 0, 2), grads
+        dk, dqW = da.sum(axis=0).transpose(1, 0, 2), da.sum(axis=2)
+        if "W_q" not in self.params:
+            return q, dk, {"v": dv}
+        return times(dqW, self.params["W_q"].T), dk, {"v": dv, "W_q": weight_gradient(q, dqW)}
 
 
 def masked_softmax(e, past_end=None):
