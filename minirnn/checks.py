@@ -29,10 +29,8 @@ def number(
         raise TypeError(f"{name}: expected a number, got {value!r}") from None
     inside = (low <= result if low_included else low < result) and result <= high
     if not (np.isfinite(result) and inside):
-        left = "[" if low_included else "("
-        raise ValueError(
-            f"{name}: expected a finite number in {left}{low:g}, {high:g}], got {value!r}"
-        )
+        bounds = f"{'[' if low_included else '('}{low:g}, {high:g}]"
+        raise ValueError(f"{name}: expected a finite number in {bounds}, got {value!r}")
     return result
 
 
@@ -62,10 +60,8 @@ def generator(rng: Any) -> np.random.Generator:
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError):
-        message = (
-            f"rng: expected a numpy.random.Generator, a whole number >= 0 or None, got {rng!r}"
-        )
-        raise TypeError(message) from None
+        expected = "a numpy.random.Generator, a whole number >= 0 or None"
+        raise TypeError(f"rng: expected {expected}, got {rng!r}") from None
 
 
 def shape_text(shape: Iterable[Any]) -> str:
@@ -101,10 +97,8 @@ def array(
         n > 0 if isinstance(m, str) else n == m for n, m in zip(result.shape, expected, strict=True)
     )
     if not fits:
-        hint = ": it is empty" if 0 in result.shape else ""
-        raise ValueError(
-            f"{name}: expected shape {shape_text(expected)}, got {shape_text(result.shape)}{hint}"
-        )
+        got = shape_text(result.shape) + (": it is empty" if 0 in result.shape else "")
+        raise ValueError(f"{name}: expected shape {shape_text(expected)}, got {got}")
     with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite
         return np.require(result, dtype, "C")
 
@@ -172,15 +166,11 @@ def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
     """The layer's parameters in the order of ``shapes``, which a kernel relies on."""
     if layer.params.keys() != shapes.keys():
         raise ValueError(f"params: expected the names {sorted(shapes)}, got {sorted(layer.params)}")
-    return [
-        array(layer.params[name], f"params[{name!r}]", shape, layer.dtype)
-        for name, shape in shapes.items()
-    ]
+    found = layer.params
+    return [array(found[k], f"params[{k!r}]", shape, layer.dtype) for k, shape in shapes.items()]
 
 
-def state(
-    value: Any, name: str, layer: Any, B: int, dtype: Any, kinds: str = "biuf"
-) -> list[np.ndarray]:
+def state(value: Any, name: str, layer: Any, B: int, dtype: Any, kinds="biuf") -> list[np.ndarray]:
     """The arrays (B, H) of a recurrent state or of its gradient; zeros where ``value`` is None.
 
     ``layer.state_names`` says what they are: ("h",) where the state is one array, ("h", "c") where
@@ -193,13 +183,9 @@ def state(
         return [array(value, name, shape, dtype, kinds)]
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         got = f"{len(value)} of them" if isinstance(value, (tuple, list)) else type(value).__name__
-        raise TypeError(
-            f"{name}: expected a pair {shape_text(names)} of arrays {shape_text(shape)}, got {got}"
-        )
-    return [
-        array(v, f"{name} {part}", shape, dtype, kinds)
-        for v, part in zip(value, names, strict=True)
-    ]
+        expected = f"a pair {shape_text(names)} of arrays {shape_text(shape)}"
+        raise TypeError(f"{name}: expected {expected}, got {got}")
+    return [array(v, f"{name} {k}", shape, dtype, kinds) for k, v in zip(names, value, strict=True)]
 
 
 def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:

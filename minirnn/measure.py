@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.bptt import block_loss, bptt, truncated_bptt
+from minirnn.layers.bidirectional import Bidirectional, reverse
 from minirnn.layers.container import zero_state
+from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Layer, State, map_tree, named_leaves
 from minirnn.rtrl import flat, step_jacobians
 
@@ -23,36 +25,50 @@ def trace(
     model: Any, x: ArrayLike, loss_fn: Callable | None = None, target: Any = None,
     state: State = None, lengths: ArrayLike | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Everything inside a recurrent layer, or a ``Sequential`` of layers, over time for one batch.
+    """Everything inside a recurrent layer, or a model of some, over time for one batch.
 
     Returns arrays (T, B, H) by name: the states after each step, "h", "c", and the gates' values,
     "i", "f", ...; with a loss also gradients: "dh", the derivative of the loss with respect to h[t]
     by all ways (its own output and later steps), "dc" (later steps only), and "da_i", ... by the
     sum of products that goes into gate i ("da" for a layer without gates). In a model the names
-    begin with the layer's place, "0.h". Past its end a sequence has zeros.
+    begin with the layer's place, "0.h", "0.backward.h". Past its end a sequence has zeros.
     """
-    layers = getattr(model, "layers", None)
-    y, _, caches = model.forward(x, state, lengths)
+    y, _, _ = model.forward(x, state, lengths)
     dy = None if loss_fn is None else block_loss(loss_fn, y, target, lengths, None)[1]
-    if layers is None:
-        return _trace_layer(model, x, dy, state, lengths)
-    inputs: list[Any] = [x]
-    for layer, s in zip(layers, model.split(state, "state"), strict=True):
-        inputs.append(layer.forward(inputs[-1], s, None if np.ndim(inputs[-1]) < 3 else lengths)[0])
-    found: dict[str, np.ndarray] = {}
-    for k in reversed(range(len(layers))):
-        s = model.split(state, "state")[k]
-        if hasattr(layers[k], "gates"):
-            own = _trace_layer(layers[k], inputs[k], dy, s, lengths)
-            found = {**{f"{k}.{name}": a for name, a in own.items()}, **found}
-        dy = None if dy is None else layers[k].backward(dy, caches[k])[0]
+    found = _trace(model, np.asarray(x), dy, state, lengths)
+    if not found:
+        raise TypeError(f"model: expected RNN, LSTM, GRU or a model of them, got {model!r:.80}")
     return found
 
 
-def _trace_layer(layer, x, dy, state, lengths):
-    if not hasattr(layer, "gates"):
-        raise TypeError(f"model: expected a recurrent layer, got {type(layer).__name__}")
-    x = np.asarray(x)
+def _trace(layer, x, dy, state, lengths):
+    parts: dict[str, Any] = getattr(layer, "parts", {})
+    found: dict[str, np.ndarray] = {}
+    if hasattr(layer, "gates"):
+        return _trace_cell(layer, x, dy, state, lengths)
+    if isinstance(layer, Sequential):
+        rows: list[tuple] = []
+        for (name, part), s in zip(parts.items(), layer.split(state, "state"), strict=True):
+            y, _, cache = part.forward(x, s, lengths)
+            rows.insert(0, (name, part, x, s, lengths, cache))
+            x, lengths = y, lengths if y.ndim > 2 else None
+        for name, part, x, s, n, cache in rows:
+            own = _trace(part, x, dy, s, n)
+            found = {**{f"{name}.{key}": a for key, a in own.items()}, **found}
+            dy = None if dy is None else part.backward(dy, cache)[0]
+    elif isinstance(layer, Bidirectional):
+        n = checks.lengths(lengths, *x.shape[:2])
+        dus = (None, None) if dy is None else layer.split_gradient(dy)
+        for (name, part), du, s in zip(
+            parts.items(), dus, layer.split(state, "state"), strict=True
+        ):
+            turn = reverse if name == "backward" else lambda a, _: a
+            own = _trace(part, turn(x, n), None if du is None else turn(du, n), s, n)
+            found |= {f"{name}.{key}": turn(a, n) for key, a in own.items()}
+    return found
+
+
+def _trace_cell(layer, x, dy, state, lengths):
     T, B = x.shape[:2]
     H, gates = layer.hidden_size, layer.cached_gates
     state = zero_state(layer, B) if state is None else state

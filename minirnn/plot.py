@@ -109,8 +109,8 @@ def heat(
 ) -> Axes:  # fmt: skip
     """Draw values (T, H) of one sequence over time: a row a unit, a column a step.
 
-    tokens: (T,), written below the steps. label: what the values are. The grey scale runs from the
-    lowest to the highest value, or is symmetric about 0 if some are negative.
+    tokens: (T,), written below the steps. label: what the values are. The grey scale runs from
+    0 (black) to the highest value (white); with negative values it is symmetric about 0 (grey).
     """
     values = checks.array(values, "values", ("T", "H"), np.float64)
     T, H = values.shape

@@ -66,6 +66,23 @@ def test_dh_is_the_derivative_by_the_hidden_state(name):
         assert traced[f"d{name_}"][t, 1, 2] == pytest.approx(measured, rel=1e-6, abs=1e-10)
 
 
+@pytest.mark.parametrize("merge", ["concat", "mean"])
+def test_trace_goes_into_both_directions_and_into_models_of_models(merge):
+    both = mr.Bidirectional(mr.GRU(3, 4, rng=1), mr.LSTM(3, 4, rng=2), merge)
+    D = 8 if merge == "concat" else 4
+    model = mr.Sequential(mr.Sequential(mr.RNN(2, 3, rng=0), both), mr.GRU(D, 2, rng=3))
+    rng, lengths = np.random.default_rng(0), [5, 3]
+    x, target = rng.normal(size=(5, 2, 2)), rng.normal(size=(5, 2, 2))
+    traced = mr.trace(model, x, mr.mse, target, lengths=lengths)
+    y, _, _ = model.parts["0"].forward(x, lengths=lengths)
+    h = [traced[f"0.1.{way}.h"] for way in ("forward", "backward")]
+    same(y, np.concatenate(h, axis=-1) if merge == "concat" else (h[0] + h[1]) / 2)
+    _, grads, _ = mr.bptt(model, mr.mse, x, target, lengths=lengths)
+    for prefix in ("0.0.", "0.1.forward.", "0.1.backward.", "1."):
+        own = [traced[n].sum(axis=(0, 1)) for n in traced if n.startswith(prefix + "da")]
+        same(np.concatenate(own), grads[prefix + "b"])
+
+
 def test_gradient_norms():
     layer = randomised("LSTM")
     x, state, target, _ = point(layer)
@@ -135,7 +152,7 @@ def test_saturation_counts_open_and_shut_steps():
         (
             lambda: mr.trace(mr.Linear(2, 3), np.ones((2, 1, 2))),
             TypeError,
-            "a recurrent layer, got Lin",
+            "expected RNN, LSTM, GRU or a model of them",
         ),
         (
             lambda: measure.jacobians(mr.RNN(2, 3), np.ones((2, 3, 2))),

@@ -53,11 +53,8 @@ class Bidirectional(Container):
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx, the gradients of the two initial states, and all parameters' by name."""
         (cache_u, shape, lengths), cache_v = self.split(cache, "cache")
-        H = shape[-1]
-        dy = checks.gradient(dy, (*shape[:-1], (1 + (self.merge == "concat")) * H))
-        du = dv = dy / 2 if self.merge == "mean" else dy
-        if self.merge == "concat":
-            du, dv = dy[..., :H], dy[..., H:]
+        K = shape[-1] * (2 if self.merge == "concat" else 1)
+        du, dv = self.split_gradient(checks.gradient(dy, (*shape[:-1], K)))
         ds_u, ds_v = self.split(dstate, "dstate")
         one, two = self.parts.values()
         dx, ds_u, grads_u = one.backward(du, cache_u, ds_u)
@@ -65,6 +62,12 @@ class Bidirectional(Container):
         if dx is not None:
             dx = dx + reverse(dRx, lengths)
         return dx, [ds_u, ds_v], join({"forward": grads_u, "backward": grads_v})
+
+    def split_gradient(self, dy):
+        """What of dy each of the two directions gets."""
+        if self.merge == "concat":
+            return np.split(dy, 2, axis=-1)
+        return (dy, dy) if self.merge == "sum" else (dy / 2, dy / 2)
 
 
 def reverse(x, lengths):
