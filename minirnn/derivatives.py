@@ -185,6 +185,8 @@ def measure_complex(problem: Problem) -> tuple[dict, dict]:
     if without_step(problem.layer):
         kind = without_step(problem.layer)
         raise ValueError(f"method: 'complex' needs a step function, which {kind} has not")
+    if isinstance(problem.x, tuple):
+        raise ValueError("method: 'complex' runs by steps of a single input, x is a tuple")
     arrays = {name: a.astype(complex) for name, a in problem.arrays().items()}
     measured, doubt = {}, {}
     for name, array in arrays.items():

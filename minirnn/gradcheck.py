@@ -58,16 +58,17 @@ class Report:
     remarks: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"{'gradient':<12}{'shape':<15}{'rel. error':>11}   worst at"]
+        w = max([10, *(len(row.name) for row in self.rows)]) + 2
+        lines = [f"{'gradient':<{w}}{'shape':<15}{'rel. error':>11}   worst at"]
         for row in self.rows:
             place = f"{list(row.index)}" + (f" {row.where}" if row.where != "all" else "")
-            lines.append(f"{row.name:<12}{row.shape!s:<15}{row.error:>11.1e}   {place}")
+            lines.append(f"{row.name:<{w}}{row.shape!s:<15}{row.error:>11.1e}   {place}")
             if row.wrong:
                 lines[-1] += f": written {row.written:.6g}, measured {row.measured:.6g}"
-                lines.append(f"{'':<12}wrong: {', '.join(row.wrong)}")
+                lines.append(f"{'':<{w}}wrong: {', '.join(row.wrong)}")
         if self.sources:
             worst = max(self.sources, key=lambda name: self.sources[name])
-            lines.append(f"{'by output':<27}{self.sources[worst]:>11.1e}   {worst}")
+            lines.append(f"{'by output':<{w + 15}}{self.sources[worst]:>11.1e}   {worst}")
         verdict = "ok" if self.ok else "WRONG: " + self.verdict
         worst = f"largest {self.max_rel_error:.1e}, allowed {self.tol:.0e}, {self.method}"
         lines.append(f"{verdict}   ({worst})")

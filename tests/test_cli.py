@@ -59,6 +59,15 @@ def test_gradcheck_prints_a_table_for_every_cell(capsys):
         assert text in out
 
 
+def test_gradcheck_by_the_complex_step_says_what_it_cannot_check(capsys):
+    code, out = run(capsys, "gradcheck", "--method", "complex")
+    assert code == 0
+    skipped = next(line for line in out.splitlines() if line.startswith("no function of one step"))
+    n = len(LAYERS) - len(skipped.split(": ")[1].split(", "))
+    assert f"\n{n} of {n} layers ok" in out and n >= 20
+    assert "Bidirectional" in skipped and "LSTM CIFG" not in skipped
+
+
 def test_gradcheck_fails_loudly(capsys, monkeypatch):
     from minirnn.cells import lstm
 
