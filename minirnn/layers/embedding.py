@@ -7,7 +7,18 @@ the row of W that it came from; x is a whole number and has no gradient.
 import numpy as np
 
 from minirnn import checks
+from minirnn._jit import jit
+from minirnn._memory import empty
 from minirnn.layers.stateless import Stateless
+
+
+@jit
+def add_rows(dW, x, dy):
+    """dW[x[n]] += dy[n] for each n: a token that occurs twice gets both."""
+    for n in range(len(x)):
+        row, dy_row = dW[x[n]], dy[n]
+        for j in range(row.size):
+            row[j] += dy_row[j]
 
 
 class Embedding(Stateless):
@@ -31,11 +42,13 @@ class Embedding(Stateless):
     def _forward(self, x, training, rng):
         checks.tokens(x, "x", self.num_embeddings)
         (W,) = checks.params(self, {"W": (self.num_embeddings, self.embedding_dim)})
-        return W[x], x
+        y = empty((*x.shape, self.embedding_dim), self.dtype)
+        return np.take(W, x, axis=0, out=y, mode="clip"), x  # W[x]
 
     def _backward(self, dy, x):
-        dW = np.zeros_like(self.params["W"])
-        np.add.at(dW, x.ravel(), dy.reshape(-1, dy.shape[-1]))
+        dW = empty(self.params["W"].shape, self.dtype)
+        dW[...] = 0
+        add_rows(dW, x.ravel(), dy.reshape(-1, dy.shape[-1]))
         return None, {"W": dW}
 
     def _step(self, params, x):
