@@ -66,13 +66,11 @@ class Seq2Seq(Container):
         rng = None if rng is None else checks.generator(rng)
         memory, s, read_cache = self.read(source, of_source, training, rng)
         e, _, e_cache = self.parts["embedding"].forward(tokens, None, of_target, training, rng)
-        S, B = e.shape[:2]
-        of_target = checks.lengths(of_target, S, B)
+        S = len(e)
         step = 1 if self.attention is not None and self.attention.before_step else S
         features, runs = [], []
         for t in range(0, S, step):
-            rest = np.clip(of_target - t, 0, step)
-            f, s, cache = self.run(e[t : t + step], s, memory, rest, training, rng)
+            f, s, cache = self.run(e[t : t + step], s, memory, training, rng)
             features.append(f)
             runs.append(cache)
         y, _, y_cache = self.parts["output"].forward(
@@ -152,14 +150,15 @@ class Seq2Seq(Container):
 
     # ---- The target -----------------------------------------------------------------------------
 
-    def run(self, e, s, memory, lengths=None, training=False, rng=None):
+    def run(self, e, s, memory, training=False, rng=None):
         """Some steps of the decoder: features (S, B, H or H + M), the new state, the cache."""
         c, look_cache, before = None, None, self.attention and self.attention.before_step
         if before:
             q = top(self.parts["decoder"], s)[None]
             c, look_cache = self.attention.look(q, *memory)
             e = np.concatenate([e, c], axis=-1)
-        h, s, cache = self.parts["decoder"].forward(e, s, lengths, training, rng)
+        # No lengths: what the decoder does past the end of a target is masked with its logits.
+        h, s, cache = self.parts["decoder"].forward(e, s, None, training, rng)
         if self.attention is not None and not before:
             c, look_cache = self.attention.look(h, *memory)
         features = h if c is None else np.concatenate([h, c], axis=-1)
