@@ -3,16 +3,12 @@
     pip install '.[bench]'
     python benchmarks/against_torch.py --threads 1
 
-Each library runs in processes of its own, with that many threads, since the idle threads of one
-slow down the other's. A figure is the median over the runs of about half a second, and of three
-processes. Compilation is not counted.
+Both libraries do the same work in one process, in turns, with the same number of threads. In each
+turn the first call is not counted, since a library's idle threads may still wait, busily, for more
+work when the other begins; nor is compilation. A figure is the median of the turns' medians.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -44,7 +40,6 @@ def ours(cell, dtype, x, dy):
 def theirs(cell, dtype, x, dy):
     import torch
 
-    torch.set_num_threads(int(os.environ["OPENBLAS_NUM_THREADS"]))
     module = getattr(torch.nn, cell)(x.shape[2], dy.shape[2], dtype=getattr(torch, dtype))
     x, dy = torch.tensor(x, requires_grad=True), torch.tensor(dy)
 
@@ -55,56 +50,46 @@ def theirs(cell, dtype, x, dy):
     return step
 
 
-def measure(library):
-    """Milliseconds for each case, as JSON on standard output."""
-    result = {}
-    for cell in CELLS:
-        for dtype in DTYPES:
-            for B, T, D, H in SHAPES:
-                x = np.random.default_rng(0).normal(size=(T, B, D)).astype(dtype)
-                step = library(cell, dtype, x, np.ones((T, B, H), dtype))
-                step()
-                times, started = [], time.perf_counter()
-                while len(times) < 5 or time.perf_counter() - started < 0.5:
-                    before = time.perf_counter()
-                    step()
-                    times.append(time.perf_counter() - before)
-                result[f"{cell} {dtype} {B} {T} {D} {H}"] = 1e3 * float(np.median(times))
-    print(json.dumps(result))
+def turn(step, seconds):
+    """The median time of a call, in seconds."""
+    step()
+    times, started = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - started < seconds:
+        before = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - before)
+    return np.median(times)
 
 
-def run(library, threads):
-    environment = dict(os.environ, OPENBLAS_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
-    command = [sys.executable, __file__, "--measure", library]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
+def ratio(cell, dtype, shape, turns=7, seconds=0.15):
+    """PyTorch's time / ours."""
+    B, T, D, H = shape
+    x = np.random.default_rng(0).normal(size=(T, B, D)).astype(dtype)
+    steps = [make(cell, dtype, x, np.ones((T, B, H), dtype)) for make in (ours, theirs)]
+    times = [[turn(step, seconds) for step in steps] for _ in range(turns)]
+    mine, other = np.median(times, axis=0)
+    return other / mine
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--measure", choices=("ours", "theirs"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure:
-        return measure({"ours": ours, "theirs": theirs}[arguments.measure])
-    runs = {"ours": [], "theirs": []}
-    for _ in range(3):
-        for library, results in runs.items():
-            results.append(run(library, arguments.threads))
-    median = {
-        library: {case: np.median([r[case] for r in results]) for case in results[0]}
-        for library, results in runs.items()
-    }
+    import torch
+
+    import minirnn as mr
+
+    mr.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
     print(f"PyTorch's time / ours, {arguments.threads} threads; (B, T, D, H) = ")
     print(f"{'':<14}" + "".join(f"{shape!s:>20}" for shape in SHAPES) + f"{'geometric mean':>17}")
     everything = []
     for cell in CELLS:
         for dtype in DTYPES:
-            cases = [f"{cell} {dtype} {B} {T} {D} {H}" for B, T, D, H in SHAPES]
-            ratios = [median["theirs"][case] / median["ours"][case] for case in cases]
+            ratios = [ratio(cell, dtype, shape) for shape in SHAPES]
             everything += ratios
-            cells = "".join(f"{ratio:>20.2f}" for ratio in ratios)
-            print(f"{cell:<5}{dtype:<9}{cells}{np.exp(np.mean(np.log(ratios))):>17.2f}")
+            cells = "".join(f"{r:>20.2f}" for r in ratios)
+            print(f"{cell:<5}{dtype:<9}{cells}{np.exp(np.mean(np.log(ratios))):>17.2f}", flush=True)
     mean = np.exp(np.mean(np.log(everything)))
     print(f"all: geometric mean {mean:.2f}, worst {min(everything):.2f}")
 

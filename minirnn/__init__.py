@@ -41,6 +41,7 @@ from minirnn.optim import (
 )
 from minirnn.protocol import Layer
 from minirnn.rtrl import rtrl
+from minirnn.threads import get_num_threads, set_num_threads
 from minirnn.train import History, fit
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ __all__ = [
     "BahdanauAttention", "Bidirectional", "CausalConv", "Dropout", "Embedding", "Hierarchical",
     "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention", "OutputRNN",
     "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt", "clip_grad_norm",
-    "clip_grad_value", "cosine", "decode", "fit", "free_run", "gradcheck", "mse", "rtrl",
-    "sample", "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
+    "clip_grad_value", "cosine", "decode", "fit", "free_run", "get_num_threads", "gradcheck",
+    "mse", "rtrl", "sample", "set_num_threads", "softmax_cross_entropy", "step_decay", "trace",
+    "truncated_bptt",
 ]  # fmt: skip

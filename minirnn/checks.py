@@ -99,6 +99,8 @@ def array(
     if not fits:
         got = shape_text(result.shape) + (": it is empty" if 0 in result.shape else "")
         raise ValueError(f"{name}: expected shape {shape_text(expected)}, got {got}")
+    if result.flags.c_contiguous and (dtype is None or result.dtype == dtype):
+        return result  # as nearly always; what follows takes as long as a small layer
     with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite
         return np.require(result, dtype, "C")
 
@@ -193,7 +195,8 @@ def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: Any = None) ->
     if dy is None:
         return np.zeros(shape, dtype)
     # A read-only array is another type to Numba, which would compile the kernel once more for it.
-    return np.require(array(floats(dy, "dy", dtype), "dy", shape, None), None, "W")
+    dy = array(floats(dy, "dy", dtype), "dy", shape, None)
+    return dy if dy.flags.writeable else dy.copy()
 
 
 def no_state(value: Any, name: str, layer: Any) -> None:

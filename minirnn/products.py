@@ -5,6 +5,7 @@ One product of a (T*B, D) matrix runs near the peak of the processor; T products
 
 import numpy as np
 
+from minirnn import threads
 from minirnn._jit import jit
 from minirnn._memory import empty
 
@@ -25,15 +26,26 @@ def product(a, b, out):
 def times(x: np.ndarray, W: np.ndarray) -> np.ndarray:
     """``x W`` at every step: x (..., D), W (D, K), to (..., K)."""
     xW = empty((*x.shape[:-1], W.shape[1]), x.dtype)
-    product(x.reshape(-1, x.shape[-1]), W, xW.reshape(-1, W.shape[1]))
+    rows, out = x.reshape(-1, x.shape[-1]), xW.reshape(-1, W.shape[1])
+    own = threads.blocks(len(rows), rows.size * W.shape[1])
+    threads.each(lambda n: product(rows[n], W, out[n]), own)
     return xW
 
 
 def weight_gradient(x: np.ndarray, da: np.ndarray) -> np.ndarray:
     """dW of ``a = x W``, summed over all steps and rows: x (..., D), da (..., K), to (D, K)."""
-    dW = np.empty((x.shape[-1], da.shape[-1]), x.dtype)
-    product(x.reshape(-1, x.shape[-1]).T, da.reshape(-1, da.shape[-1]), dW)
-    return dW
+    rows, da = x.reshape(-1, x.shape[-1]), da.reshape(-1, da.shape[-1])
+    own = threads.blocks(len(rows), rows.size * da.shape[1])
+    parts = [np.empty((rows.shape[1], da.shape[1]), x.dtype) for _ in own]
+    threads.each(lambda k: product(rows[own[k]].T, da[own[k]], parts[k]), range(len(own)))
+    return in_order(parts)
+
+
+def in_order(parts: list[np.ndarray]) -> np.ndarray:
+    """The sum of the parts, from the first to the last; it takes the first one's place."""
+    for part in parts[1:]:
+        parts[0] += part
+    return parts[0]
 
 
 def bias_gradient(da: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from minirnn import checks
+from minirnn import checks, threads
 from minirnn._jit import inline
 from minirnn._memory import empty
-from minirnn.products import quiet
+from minirnn.products import in_order, quiet
 from minirnn.protocol import Backward, Forward
 
 
@@ -65,9 +65,17 @@ class Cell:
         state = checks.state(state, "state", self, B, self.dtype)
         lengths = checks.lengths(lengths, T, B)
         past_end = checks.padding(lengths, T)
-        cache = self._forward(checks.zero_at(past_end, x), state, lengths)
-        final = [read_only(getattr(cache, name)[T]) for name in self.state_names]
-        return read_only(checks.zero_at(past_end, cache.h[1:])), as_state(final), cache
+        x = checks.zero_at(past_end, x)
+
+        def run(rows):
+            own = np.ascontiguousarray(x[:, rows])
+            return self._forward(own, [s[rows] for s in state], lengths[rows])
+
+        caches = threads.each(run, threads.blocks(B, self._work(T, B)))
+        final = [joined([getattr(c, name)[T] for c in caches], 0) for name in self.state_names]
+        y = checks.zero_at(past_end, joined([c.h[1:] for c in caches], 1))
+        cache = caches[0] if len(caches) == 1 else caches
+        return read_only(y), as_state([read_only(s) for s in final]), cache
 
     @quiet
     def backward(self, dy, cache, dstate=None) -> Backward:
@@ -80,12 +88,29 @@ class Cell:
         Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
         parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
         """
-        checks.cache(cache, self)
-        T, B, _ = cache.x.shape
+        caches = cache if isinstance(cache, list) else [cache]
+        for part in caches:
+            checks.cache(part, self)
+        T, B = len(caches[0].x), sum(part.x.shape[1] for part in caches)
         dy = checks.gradient(dy, (T, B, self.hidden_size), self.dtype)
-        dstate = [d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype)]
-        dx, grads = self._backward(dy, cache, dstate)
-        return dx, as_state(dstate), {name: grads[name] for name in self.params}
+        dfinal = checks.state(dstate, "dstate", self, B, self.dtype)
+
+        def run(pair):
+            rows, own = pair
+            ds = [d[rows].copy() for d in dfinal]
+            dx, grads = self._backward(np.ascontiguousarray(dy[:, rows]), own, ds)
+            return dx, ds, grads
+
+        rows = threads.blocks(B, self._work(T, B)) if len(caches) > 1 else [slice(0, B)]
+        dxs, ds, grads = zip(*threads.each(run, list(zip(rows, caches, strict=True))), strict=True)
+        dstate = [joined(parts, 0) for parts in zip(*ds, strict=True)]
+        total = {name: in_order([g[name] for g in grads]) for name in self.params}
+        return joined(dxs, 1), as_state(dstate), total
+
+    def _work(self, T, B):
+        """Multiplications of a forward pass."""
+        columns = self.hidden_size * max(1, len(self.gates))
+        return T * B * columns * (self.input_size + self.hidden_size)
 
     def step(self, x, state=None, params=None):
         """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
@@ -102,6 +127,15 @@ class Cell:
 def as_state(arrays):
     """A state of one array is that array, one of several is a tuple."""
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def joined(parts, axis):
+    """What the blocks of a batch have computed, side by side; a single one as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(parts[0].shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    return np.concatenate(parts, axis, out=empty(tuple(shape), parts[0].dtype))
 
 
 def read_only(a: np.ndarray) -> np.ndarray:

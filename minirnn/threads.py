@@ -1,0 +1,121 @@
+"""Several threads, and the same result to the last bit for any number of them.
+
+A batch is cut into blocks of rows. How many there are depends on the shapes alone; how many threads
+share them out does not matter, since each block is computed by one thread, and sums over the blocks
+are taken in their order. Meanwhile the BLAS, which would choose its sums by its own number of
+threads, has to make do with one; afterwards it has again what its user gave it.
+"""
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from minirnn import checks
+
+_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
+_here = threading.local()  # of each thread: busy, since within a block there are no blocks
+_blas: list[Any] | None = None
+_blas_users = 0
+_blas_before: list[tuple[Any, int]] = []
+_lock = threading.Lock()
+
+
+def get_num_threads() -> int:
+    """How many threads are used at the most; at first as many as the process has cores."""
+    if _threads is not None:
+        return _threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_num_threads(n: int) -> None:
+    """Use at most n threads, from the next call on. No result depends on it."""
+    global _threads, _pool
+    n = checks.size(n, "n")
+    with _lock:
+        _threads, _pool = n, None
+
+
+def blocks(rows: int, work: float) -> list[slice]:
+    """Cut so many rows in two, where there is enough to do; work: multiplications in all.
+
+    More than two would serve more than two cores, and slow down fewer: with few rows the BLAS
+    spends its time on laying out the weights.
+    """
+    if rows < 32 or work < 1e7:
+        return [slice(0, rows)]
+    return [slice(0, rows // 2), slice(rows // 2, rows)]
+
+
+def each(function: Callable, items: Sequence[Any]) -> list[Any]:
+    """``[function(item) for item in items]``, with the items shared out among the threads."""
+    if getattr(_here, "busy", False):
+        return [function(item) for item in items]
+
+    def run(item):
+        _here.busy = True
+        try:
+            return function(item)
+        finally:
+            _here.busy = False
+
+    with _OneBlasThread():
+        if len(items) == 1 or get_num_threads() == 1:
+            return [run(item) for item in items]
+        # With a copy of the context, numpy's errstate for instance is the same in all threads.
+        pool = _get_pool()
+        others = [pool.submit(contextvars.copy_context().run, run, item) for item in items[1:]]
+        return [run(items[0]), *(other.result() for other in others)]
+
+
+def _get_pool() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), "minirnn")
+        return _pool
+
+
+class _OneBlasThread:
+    """While anyone is within, the BLAS of the kernels has one thread."""
+
+    def __enter__(self):
+        global _blas_users, _blas_before
+        with _lock:
+            if _blas_users == 0:
+                _blas_before = [(library, library.get_num_threads()) for library in _libraries()]
+                for library, _ in _blas_before:
+                    library.set_num_threads(1)
+            _blas_users += 1
+
+    def __exit__(self, *exception):
+        global _blas_users
+        with _lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                for library, n in _blas_before:
+                    library.set_num_threads(n)
+
+
+def _libraries() -> list[Any]:
+    """The BLAS that Numba calls: scipy's, if that has one of its own."""
+    global _blas
+    if _blas is None:
+        import scipy.linalg.cython_blas  # noqa: F401  # so that it is loaded
+        from threadpoolctl import ThreadpoolController
+
+        found = [c for c in ThreadpoolController().lib_controllers if c.user_api == "blas"]
+        _blas = [c for c in found if "scipy" in os.path.dirname(c.filepath)] or found
+    return _blas
+
+
+def _after_fork() -> None:
+    global _pool, _lock, _blas_users
+    _pool, _lock, _blas_users = None, threading.Lock(), 0  # the child has none of these threads
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

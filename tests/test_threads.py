@@ -1,0 +1,155 @@
+"""The same bits for any number of threads; nobody's BLAS setting is changed."""
+
+import multiprocessing
+import os
+import threading
+
+import numpy as np
+import pytest
+from cases import arrays, flatten
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import minirnn as mr
+from minirnn import threads
+
+SHAPES = [(40, 32, 64, 64), (30, 130, 20, 96), (5, 33, 100, 300)]  # (T, B, D, H)
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    yield
+    mr.set_num_threads(2)
+    threads._threads = None
+
+
+def results(layer, x, lengths=None):
+    y, final, cache = layer.forward(x, lengths=lengths)
+    dy = np.random.default_rng(1).normal(size=y.shape).astype(y.dtype)
+    dfinal = [np.ones_like(s) for s in arrays(final)]
+    dstate = {0: None, 1: dfinal[:1]}.get(len(dfinal), tuple(dfinal))
+    dstate = dstate[0] if isinstance(dstate, list) else dstate
+    return [a.tobytes() for a in flatten([y, final, *layer.backward(dy, cache, dstate)])]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("T, B, D, H", SHAPES)
+@pytest.mark.parametrize("cell", [mr.RNN, mr.LSTM, mr.GRU])
+def test_any_number_of_threads_gives_the_same_bits(cell, T, B, D, H, dtype):
+    layer = cell(D, H, rng=0, dtype=dtype)
+    assert len(threads.blocks(B, layer._work(T, B))) > 1
+    rng = np.random.default_rng(0)
+    x, lengths = rng.normal(size=(T, B, D)), rng.integers(0, T + 1, B)
+    for n in (None, lengths):
+        seen = []
+        for count, blas in ((1, 1), (1, 2), (2, 2), (3, 1), (7, 2)):
+            mr.set_num_threads(count)
+            with threadpool_limits(blas):
+                seen.append(results(layer, x, n))
+        assert all(s == seen[0] for s in seen)
+
+
+def test_blocks_are_the_whole_batch():
+    layer = mr.LSTM(64, 64, rng=0)
+    x = np.random.default_rng(0).normal(size=(40, 130, 64))
+    y, (h, c), cache = layer.forward(x)
+    dx, _, grads = layer.backward(np.ones_like(y), cache)
+    halves = [layer.forward(x[:, rows]) for rows in (slice(0, 20), slice(20, 130))]
+    np.testing.assert_allclose(y, np.concatenate([p[0] for p in halves], axis=1), atol=1e-13)
+    np.testing.assert_allclose(c, np.vstack([p[1][1] for p in halves]), atol=1e-13)
+    parts = [layer.backward(np.ones_like(p[0]), p[2]) for p in halves]
+    np.testing.assert_allclose(dx, np.concatenate([p[0] for p in parts], axis=1), atol=1e-12)
+    for name, g in grads.items():
+        np.testing.assert_allclose(g, parts[0][2][name] + parts[1][2][name], rtol=1e-10, atol=1e-9)
+    with pytest.raises(ValueError, match="read-only"):
+        y[0] = 0
+
+
+def test_products_do_not_depend_on_the_number_of_threads():
+    layer = mr.Linear(300, 200, rng=0)
+    x = np.random.default_rng(0).normal(size=(50, 40, 300))
+    seen = []
+    for count, blas in ((1, 1), (1, 2), (2, 2), (3, 1)):
+        mr.set_num_threads(count)
+        with threadpool_limits(blas):
+            seen.append(results(layer, x))
+    assert all(s == seen[0] for s in seen)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_setting_of_the_blas_is_put_back(n):
+    with threadpool_limits(n):
+        before = [(m["filepath"], m["num_threads"]) for m in threadpool_info()]
+        results(mr.LSTM(64, 64, rng=0), np.ones((40, 64, 64)))
+        with pytest.raises(ValueError):
+            mr.LSTM(64, 64).forward(np.ones((40, 64, 3)))
+        assert [(m["filepath"], m["num_threads"]) for m in threadpool_info()] == before
+
+
+def test_the_blas_has_one_thread_in_every_block_and_blocks_share_the_threads():
+    mr.set_num_threads(2)
+    barrier, seen = threading.Barrier(2, timeout=20), []
+
+    def work(item):
+        barrier.wait()  # passes only if two run at once
+        seen.append({c.get_num_threads() for c in threads._libraries()})
+        assert (
+            threads.each(lambda k: threading.get_ident(), [1, 2, 3]) == [threading.get_ident()] * 3
+        )
+        return item
+
+    assert threads.each(work, [5, 6]) == [5, 6]
+    assert seen == [{1}, {1}]
+
+
+def test_an_error_in_a_block_reaches_the_caller():
+    def fail(item):
+        if item == 2:
+            raise ZeroDivisionError("in block 2")
+
+    with pytest.raises(ZeroDivisionError, match="in block 2"):
+        threads.each(fail, [1, 2, 3])
+
+
+def test_two_python_threads_may_train_at_once():
+    x = np.random.default_rng(0).normal(size=(40, 64, 64))
+    alone = [results(mr.GRU(64, 64, rng=seed), x) for seed in range(2)]
+    found = [[], []]
+
+    def train(k):
+        for _ in range(5):
+            found[k].append(results(mr.GRU(64, 64, rng=k), x))
+
+    workers = [threading.Thread(target=train, args=(k,)) for k in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert all(r == alone[k] for k in range(2) for r in found[k]) and len(found[1]) == 5
+
+
+def child(queue):
+    queue.put(results(mr.GRU(64, 64, rng=0), np.ones((40, 64, 64))))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_computes_the_same():
+    mr.set_num_threads(2)
+    expected = results(mr.GRU(64, 64, rng=0), np.ones((40, 64, 64)))  # the pool has threads now
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=child, args=(queue,))
+    process.start()
+    assert queue.get(timeout=60) == expected
+    process.join(20)
+
+
+@pytest.mark.parametrize("n, error", [(0, ValueError), (1.5, TypeError), (-1, ValueError)])
+def test_wrong_numbers_of_threads(n, error):
+    with pytest.raises(error, match="n: expected a whole number"):
+        mr.set_num_threads(n)
+
+
+def test_the_number_of_threads_can_be_set_and_read():
+    mr.set_num_threads(3)
+    assert mr.get_num_threads() == 3
