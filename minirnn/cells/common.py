@@ -56,8 +56,9 @@ class Cell:
             carried on unchanged and its outputs are zero; what x holds there does not matter.
         training, rng: for layers that differ between training and use; ignored here.
 
-        Returns y (T, B, H), the final state, and the cache for ``backward``. The first two share
-        memory with the cache and are read-only. Raises ValueError or TypeError for a wrong shape
+        Returns y (T, B, H), the final state, and the cache for ``backward``: one of the cell's own
+        kind, or a list of them where the batch was cut in blocks (see ``threads``). y and the state
+        may share memory with it and are read-only. Raises ValueError or TypeError for a wrong shape
         or kind.
         """
         x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
