@@ -89,7 +89,7 @@ class Cell:
         Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
         parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
         """
-        caches = cache if isinstance(cache, list) else [cache]
+        caches = cache if isinstance(cache, list) and cache else [cache]
         for part in caches:
             checks.cache(part, self)
         T, B = len(caches[0].x), sum(part.x.shape[1] for part in caches)
