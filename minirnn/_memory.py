@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-SMALLEST = 1 << 18  # bytes; below, the allocator of the C library does the same
+SMALLEST = 1 << 16  # bytes; below, the allocator of the C library does the same
 LARGEST_STORE = 1 << 28  # bytes kept without a use at the most
 
 _store: list[np.ndarray] = []  # the block that was given back last is at the end

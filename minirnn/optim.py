@@ -178,5 +178,5 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
 
 
 def _norm(grads, unit):
-    # Not np.vdot, which would wake NumPy's BLAS (see products.product).
+    # Not np.vdot: the BLAS sums up by its number of threads.
     return unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))

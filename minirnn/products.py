@@ -1,6 +1,10 @@
-"""The matrix products over all time steps at once, outside every time loop.
+"""Matrix products: one over all time steps at once, and one at every step.
 
-One product of a (T*B, D) matrix runs near the peak of the processor; T products of (B, D) do not.
+Outside of a loop over time, a product with all its T*B rows is left to NumPy's BLAS, which runs
+near the peak of the processor. Within, there are only the B rows of a step, and the BLAS, made for
+large matrices, lays out both factors anew for each product; but the weights are the same at every
+step, and to lay them out takes as long as to multiply by them. Here this is done once for the whole
+sequence, by ``panels``, and ``add_product`` multiplies by those.
 """
 
 import numpy as np
@@ -8,19 +12,12 @@ import numpy as np
 from minirnn import threads
 from minirnn._jit import jit
 from minirnn._memory import empty
+from minirnn._tile import ROWS, WIDTH, tile
 
 # Infinities and NaN go through layers without a word: ``fit`` stops at them and says where.
 quiet = np.errstate(over="ignore", invalid="ignore")
 
-
-@jit
-def product(a, b, out):
-    """out = a b, by the BLAS that the kernels use too.
-
-    NumPy brings a BLAS of its own. If both worked in turn, the idle threads of each, which wait in
-    a loop for more, would keep the other's from their cores: two to four times slower on two cores.
-    """
-    np.dot(a, b, out)
+SOME_ROWS = 64  # of a left factor: these stay in the cache nearest to the processor
 
 
 def times(x: np.ndarray, W: np.ndarray) -> np.ndarray:
@@ -28,7 +25,7 @@ def times(x: np.ndarray, W: np.ndarray) -> np.ndarray:
     xW = empty((*x.shape[:-1], W.shape[1]), x.dtype)
     rows, out = x.reshape(-1, x.shape[-1]), xW.reshape(-1, W.shape[1])
     own = threads.blocks(len(rows), rows.size * W.shape[1])
-    threads.each(lambda n: product(rows[n], W, out[n]), own)
+    threads.each(lambda n: np.matmul(rows[n], W, out=out[n]), own)
     return xW
 
 
@@ -36,9 +33,7 @@ def weight_gradient(x: np.ndarray, da: np.ndarray) -> np.ndarray:
     """dW of ``a = x W``, summed over all steps and rows: x (..., D), da (..., K), to (D, K)."""
     rows, da = x.reshape(-1, x.shape[-1]), da.reshape(-1, da.shape[-1])
     own = threads.blocks(len(rows), rows.size * da.shape[1])
-    parts = [np.empty((rows.shape[1], da.shape[1]), x.dtype) for _ in own]
-    threads.each(lambda k: product(rows[own[k]].T, da[own[k]], parts[k]), range(len(own)))
-    return in_order(parts)
+    return in_order(threads.each(lambda n: np.matmul(rows[n].T, da[n]), own))
 
 
 def in_order(parts: list[np.ndarray]) -> np.ndarray:
@@ -51,3 +46,48 @@ def in_order(parts: list[np.ndarray]) -> np.ndarray:
 def bias_gradient(da: np.ndarray) -> np.ndarray:
     """db of ``a = ... + b``, summed over all steps and rows: da (..., K), to (K,)."""
     return da.reshape(-1, da.shape[-1]).sum(axis=0)
+
+
+# ---- Within a loop over time --------------------------------------------------------------------
+
+
+@jit
+def panels(W):
+    """W (K, N) cut into panels of C columns, as wide as a tile: (P, K, C), filled up with zeros."""
+    K, N = W.shape
+    C = WIDTH // W.itemsize
+    cut = np.zeros((-(-N // C), K, C), W.dtype)
+    for p in range(len(cut)):
+        copy(W[:, p * C : p * C + C], cut[p])
+    return cut
+
+
+@jit
+def copy(a, out):
+    """Copy a into the top left corner of out."""
+    for k in range(len(a)):
+        row, out_row = a[k], out[k]
+        for j in range(len(row)):
+            out_row[j] = row[j]
+
+
+@jit
+def add_product(start, a, W, out):
+    """``out = start + a W``, the sum over k in order, whatever M is: start and out (M, N), which
+    may be the same, a (M, K), and W (P, K, C), the panels of a matrix (K, N)."""
+    (M, N), (P, K, C) = out.shape, W.shape
+    if start.shape != out.shape or a.shape != (M, K) or not 0 <= P * C - N < C:
+        raise ValueError("matrices whose sizes do not fit")
+    whole = np.zeros((ROWS if N < P * C else 0, C), out.dtype)
+    for some in range(0, M, SOME_ROWS):
+        for p in range(P):
+            for m in range(some, min(some + SOME_ROWS, M), ROWS):
+                place = slice(m, m + ROWS), slice(p * C, p * C + C)
+                start_mp, a_m, out_mp = start[place], a[m : m + ROWS], out[place]
+                if out_mp.shape[1] == C:
+                    tile(start_mp, a_m, W[p], out_mp)
+                else:  # the last panel may be wider than what is left of out
+                    copy(start_mp, whole)
+                    own = whole[: len(a_m)]
+                    tile(own, a_m, W[p], own)
+                    copy(own[:, : out_mp.shape[1]], out_mp)

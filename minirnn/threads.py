@@ -80,7 +80,7 @@ def _get_pool() -> ThreadPoolExecutor:
 
 
 class _OneBlasThread:
-    """While anyone is within, the BLAS of the kernels has one thread."""
+    """While anyone is within, the BLAS has one thread."""
 
     def __enter__(self):
         global _blas_users, _blas_before
@@ -101,14 +101,13 @@ class _OneBlasThread:
 
 
 def _libraries() -> list[Any]:
-    """The BLAS that Numba calls: scipy's, if that has one of its own."""
+    """The BLAS that NumPy calls: the one that comes with it, if there are others too."""
     global _blas
     if _blas is None:
-        import scipy.linalg.cython_blas  # noqa: F401  # so that it is loaded
         from threadpoolctl import ThreadpoolController
 
         found = [c for c in ThreadpoolController().lib_controllers if c.user_api == "blas"]
-        _blas = [c for c in found if "scipy" in os.path.dirname(c.filepath)] or found
+        _blas = [c for c in found if "numpy" in os.path.dirname(c.filepath)] or found
     return _blas
 
 

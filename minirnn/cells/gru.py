@@ -46,7 +46,7 @@ from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
 from minirnn.cells.common import Cell, split3, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
-from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
 
 
 class GRUCache(NamedTuple):
@@ -98,86 +98,82 @@ def gru_step(params, x, h_prev):
 @jit
 def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
     """Fill h[1:] (T+1, B, H) and past (T, B, H), and turn gates (T, B, 3H) from x W_x into r, z, n.
-    reset="after": W_h is (H, 3H), W_n empty. reset="before": W_h (H, 2H) for r, z, W_n (H, H)."""
+    In panels: for reset="after" W_h (H, 3H) and W_n empty, for "before" W_h (H, 2H), W_n (H, H)."""
     T, B, H = past.shape
     before = W_n.size > 0
-    a, s = np.empty((B, W_h.shape[1]), h.dtype), np.empty((B, H), h.dtype)
+    a, a_n = np.empty((B, (2 if before else 3) * H), h.dtype), np.zeros((B, H), h.dtype)
+    zeros = np.zeros_like(a)
     b_r, b_z, b_n = split3(b)
     for t in range(T):
-        np.dot(h[t], W_h, a)
+        add_product(zeros, h[t], W_h, a)
         for row in range(B):
             if t >= lengths[row]:
                 continue
-            r, z, _ = xW_r, xW_z, _ = split3(gates[t, row])
+            r, z, xW_n = xW_r, xW_z, _ = split3(gates[t, row])
             a_r, a_z, hW_n = a[row, :H], a[row, H : 2 * H], a[row, 2 * H :]
-            h_prev, past_row, s_row = h[t, row], past[t, row], s[row]
+            h_prev, past_row, a_n_row = h[t, row], past[t, row], a_n[row]
             for j in range(H):
                 r[j], z[j] = reset_update(a_r[j] + xW_r[j] + b_r[j], a_z[j] + xW_z[j] + b_z[j])
             if before:
                 for j in range(H):
                     past_row[j] = r[j] * h_prev[j]
+                    a_n_row[j] = xW_n[j] + b_n[j]
             else:
                 for j in range(H):
                     past_row[j] = hW_n[j] + b_hn[j]
-                    s_row[j] = r[j] * past_row[j]
+                    a_n_row[j] = xW_n[j] + b_n[j] + r[j] * past_row[j]
         if before:
-            np.dot(past[t], W_n, s)
+            add_product(a_n, past[t], W_n, a_n)
         for row in range(B):
             if t >= lengths[row]:  # past its end the state is carried on
                 h[t + 1, row] = h[t, row]
                 continue
-            _, z, n = _, _, xW_n = split3(gates[t, row])
-            s_row, h_prev, h_new = s[row], h[t, row], h[t + 1, row]
+            _, z, n = split3(gates[t, row])
+            a_n_row, h_prev, h_new = a_n[row], h[t, row], h[t + 1, row]
             for j in range(H):
-                n[j], h_new[j] = hidden_state(xW_n[j] + b_n[j] + s_row[j], z[j], h_prev[j])
+                n[j], h_new[j] = hidden_state(a_n_row[j], z[j], h_prev[j])
 
 
 @jit
-def gru_backward(da, ds, dh, dy, h, gates, past, W_h, W_n, lengths):
+def gru_backward(da, ds, dh, dy, h, gates, past, W_h_T, W_n_T, lengths):
     """Fill da (T, B, 3H), the gradient of x W_x + b, and ds, like da or (T, B, 2H), that of h W_h.
-    dh (B, H) enters as the gradient of the final state and leaves as that of the initial one."""
+    dh (B, H) enters as the gradient of the final state and leaves as that of the initial one.
+    W_h_T, W_n_T: the panels of W_h^T and W_n^T."""
     T, B, H = past.shape
-    before = W_n.size > 0
-    dh_final, direct, dq, dn = dh.copy(), np.empty_like(dh), np.empty_like(dh), np.zeros_like(dh)
+    before = W_n_T.size > 0
+    dq, dn, zeros = np.empty_like(dh), np.zeros_like(dh), np.zeros_like(dh)
     for t in range(T - 1, -1, -1):
         for row in range(B):
-            if t >= lengths[row]:
+            if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 ds[t, row] = 0
                 continue
             (_, z, n), (_, da_z, da_n) = split3(gates[t, row]), split3(da[t, row])
             dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
-            direct_row, ds_z, dn_row = direct[row], ds[t, row, H : 2 * H], dn[row]
+            ds_z, dn_row = ds[t, row, H : 2 * H], dn[row]
             for j in range(H):
-                da_z[j], da_n[j], direct_row[j] = hidden_state_backward(
+                da_z[j], da_n[j], dh_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
                 )
             for j in range(H):
                 ds_z[j], dn_row[j] = da_z[j], da_n[j]
         if before:
-            np.dot(dn, W_n.T, dq)
+            add_product(zeros, dn, W_n_T, dq)
         for row in range(B):
             if t >= lengths[row]:
                 continue
             (r, _, _), (da_r, _, da_n) = split3(gates[t, row]), split3(da[t, row])
-            ds_r, dm, dq_row, direct_row = ds[t, row, :H], ds[t, row, 2 * H :], dq[row], direct[row]
+            ds_r, dm, dq_row, dh_row = ds[t, row, :H], ds[t, row, 2 * H :], dq[row], dh[row]
             h_prev, past_row = h[t, row], past[t, row]
             if before:
                 for j in range(H):
                     da_r[j] = ds_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
-                    direct_row[j] += dq_row[j] * r[j]
+                    dh_row[j] += dq_row[j] * r[j]
             else:
                 for j in range(H):
                     da_r[j] = ds_r[j] = da_n[j] * past_row[j] * dsigmoid(r[j])
                     dm[j] = da_n[j] * r[j]
-        np.dot(ds[t], W_h.T, dh)
-        for row in range(B):
-            if t < lengths[row]:
-                dh_row, direct_row = dh[row], direct[row]
-                for j in range(H):
-                    dh_row[j] += direct_row[j]
-            else:  # the final state is the state at the sequence's own end
-                dh[row] = dh_final[row]
+        add_product(dh, ds[t], W_h_T, dh)
 
 
 class GRU(Cell):
@@ -207,30 +203,30 @@ class GRU(Cell):
             **({"b_hn": np.zeros(H)} if self.reset == "after" else {}),
         )
 
-    def _kernel_params(self):
-        """W_x, W_h, W_n, b, b_hn in the form that the kernels take, empty where there is none."""
-        none = np.empty((0, self.hidden_size), self.dtype)
-        W_x, W_h, b, *b_hn = self._checked_params()
+    def _recurrent_weights(self, W_h):
+        """W_h and W_n as the kernels take them: W_n is empty unless r works before its product."""
         if self.reset == "after":
-            return W_x, W_h, none, b, b_hn[0]
-        W_rz, W_n = np.split(W_h, [2 * self.hidden_size], axis=1)
-        return W_x, np.ascontiguousarray(W_rz), np.ascontiguousarray(W_n), b, none.ravel()
+            return W_h, W_h[:0, :0]
+        return np.split(W_h, [2 * self.hidden_size], axis=1)
 
     def _step(self, params, x, h_prev):
         return (gru_step(params, x, h_prev),)
 
     def _forward(self, x, state, lengths):
-        W_x, *others = self._kernel_params()
+        W_x, W_h, b, *b_hn = self._checked_params()
+        W_h, W_n = (panels(W) for W in self._recurrent_weights(W_h))
         h = stacked(state[0], len(x))
         gates, past = times(x, W_x), np.zeros_like(h[1:])
-        gru_forward(h, gates, past, *others, lengths)
+        gru_forward(h, gates, past, W_h, W_n, b, b_hn[0] if b_hn else b[:0], lengths)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
-        W_x, W_h, W_n, _, _ = self._kernel_params()
+        W_x, W_h, *_ = self._checked_params()
+        W_h, W_n = self._recurrent_weights(W_h)
         x, h, gates, past, lengths, _ = cache
         da, ds = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
-        gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h, W_n, lengths)
+        W_h_T, W_n_T = panels(W_h.T), panels(W_n.T)
+        gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h_T, W_n_T, lengths)
         dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], ds)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.reset == "after":

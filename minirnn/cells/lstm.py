@@ -46,7 +46,7 @@ from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
 from minirnn.cells.common import Cell, split4, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
-from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
 
 
 class LSTMCache(NamedTuple):
@@ -115,19 +115,19 @@ def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
 @jit
 def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
     """Fill h[1:], c[1:] (T+1, B, H), tanh_c (T, B, H), and turn gates (T, B, 4H) from x W_x into
-    the gates' values. p (3, H) are the peepholes of i, f, o, or (0, H)."""
+    the gates' values. W_h in panels; p (3, H) are the peepholes of i, f, o, or (0, H)."""
     T, B, H = tanh_c.shape
     a = np.empty((B, 4 * H), h.dtype)
     for t in range(T):
-        np.dot(h[t], W_h, a)
+        add_product(gates[t], h[t], W_h, a)
         for row in range(B):
             if t >= lengths[row]:  # past its end the state is carried on
                 h[t + 1, row] = h[t, row]
                 c[t + 1, row] = c[t, row]
                 continue
-            a_row, xW = a[row], gates[t, row]
+            a_row = a[row]
             for k in range(4 * H):
-                a_row[k] += xW[k] + b[k]
+                a_row[k] += b[k]
             a_i, a_f, a_g, a_o = split4(a_row)
             i, f, g, o = split4(gates[t, row])
             c_prev, c_new = c[t, row], c[t + 1, row]
@@ -146,14 +146,13 @@ def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
 
 
 @jit
-def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths, tanh_in, tanh_out):
+def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h_T, p, lengths, tanh_in, tanh_out):
     """Fill da (T, B, 4H); dh and dc (B, H) enter as the gradients of the final state and leave as
-    those of the initial one."""
+    those of the initial one. W_h_T: the panels of W_h^T."""
     T, B, H = tanh_c.shape
-    dh_final = dh.copy()
     for t in range(T - 1, -1, -1):
         for row in range(B):
-            if t >= lengths[row]:
+            if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
             da_i, da_f, da_g, da_o = split4(da[t, row])
@@ -174,10 +173,8 @@ def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h, p, lengths, tanh_in, ta
             if p.size:
                 for j in range(H):
                     dc_row[j] += p[0, j] * da_i[j] + p[1, j] * da_f[j]
-        np.dot(da[t], W_h.T, dh)
-        for row in range(B):
-            if t >= lengths[row]:  # the final state is the state at the sequence's own end
-                dh[row] = dh_final[row]
+            dh_row[:] = 0
+        add_product(dh, da[t], W_h_T, dh)
 
 
 class LSTM(Cell):
@@ -224,7 +221,7 @@ class LSTM(Cell):
         p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         h, c = (stacked(s, len(x)) for s in state)
         gates, tanh_c = times(x, W_x), empty((len(x), *state[0].shape), self.dtype)
-        lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, *self.tanhs)
+        lstm_forward(h, c, gates, tanh_c, panels(W_h), b, p, lengths, *self.tanhs)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
@@ -232,7 +229,7 @@ class LSTM(Cell):
         p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         x, h, c, gates, tanh_c, lengths, _ = cache
         da = empty(gates.shape, self.dtype)
-        lstm_backward(da, *dstate, dy, c, gates, tanh_c, W_h, p, lengths, *self.tanhs)
+        lstm_backward(da, *dstate, dy, c, gates, tanh_c, panels(W_h.T), p, lengths, *self.tanhs)
         dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.peephole:

@@ -29,7 +29,7 @@ from minirnn import checks
 from minirnn._jit import jit
 from minirnn.activations import dtanh, tanh
 from minirnn.initializers import glorot_uniform
-from minirnn.products import bias_gradient, quiet, times, weight_gradient
+from minirnn.products import add_product, bias_gradient, panels, quiet, times, weight_gradient
 from minirnn.protocol import Backward, Forward
 
 
@@ -45,34 +45,33 @@ class OutputRNNCache(NamedTuple):
 
 
 @jit
-def free_forward(h, y, u, told, xW, W_y, b, W_o, b_o):
-    """Fill h (T, B, H), y (T, B, K), and u where it was not told."""
+def free_forward(h, y, u, told, W_y, W_o):
+    """Turn h (T, B, H) from x W_x + b into the hidden units' values and y (T, B, K) from b_o into
+    the outputs, and fill u (T, B, K) where it was not told. W_y and W_o in panels."""
     T, B, H = h.shape
     for t in range(T):
         for row in range(B):
             if not told[t, row]:
                 u[t, row] = y[t - 1, row]
-        np.dot(u[t], W_y, h[t])
+        add_product(h[t], u[t], W_y, h[t])
         for row in range(B):
-            h_row, xW_row = h[t, row], xW[t, row]
+            h_row = h[t, row]
             for j in range(H):
-                h_row[j] = tanh(h_row[j] + xW_row[j] + b[j])
-        np.dot(h[t], W_o, y[t])
-        for row in range(B):
-            y[t, row] += b_o
+                h_row[j] = tanh(h_row[j])
+        add_product(y[t], h[t], W_o, y[t])
 
 
 @jit
-def free_backward(da, do, du, told, h, W_y, W_o):
-    """Fill da (T, B, H) and du (T, B, K); do (T, B, K) enters as dy."""
+def free_backward(da, do, du, told, h, W_y_T, W_o_T):
+    """Turn da (T, B, H) and du (T, B, K) from zeros into gradients; do (T, B, K) enters as dy."""
     T, B, H = h.shape
     for t in range(T - 1, -1, -1):
-        np.dot(do[t], W_o.T, da[t])
+        add_product(da[t], do[t], W_o_T, da[t])
         for row in range(B):
             da_row, h_row = da[t, row], h[t, row]
             for j in range(H):
                 da_row[j] *= dtanh(h_row[j])
-        np.dot(da[t], W_y.T, du[t])
+        add_product(du[t], da[t], W_y_T, du[t])
         for row in range(B):
             if not told[t, row]:
                 do[t - 1, row] += du[t, row]
@@ -133,8 +132,8 @@ class OutputRNN:
             h = np.tanh(times(x, W_x) + times(u, W_y) + b)
             y = times(h, W_o) + b_o
         else:
-            h, y = np.empty((T, B, len(b)), self.dtype), np.empty_like(u)
-            free_forward(h, y, u, told, times(x, W_x), W_y, b, W_o, b_o)
+            h, y = times(x, W_x) + b, np.zeros_like(u) + b_o
+            free_forward(h, y, u, told, panels(W_y), panels(W_o))
         final = np.where(lengths[:, None] > 0, y[lengths - 1, np.arange(B)], state)
         cache = OutputRNNCache(x, u, told, h, lengths, outputs is not None)
         return checks.zero_at(past_end, y), final, cache
@@ -156,8 +155,8 @@ class OutputRNN:
             da = times(do, W_o.T) * dtanh(h)
             du = times(da, W_y.T)
         else:
-            da, du = np.empty_like(h), np.empty_like(u)
-            free_backward(da, do, du, told, h, W_y, W_o)
+            da, du = np.zeros_like(h), np.zeros_like(u)
+            free_backward(da, do, du, told, h, panels(W_y.T), panels(W_o.T))
         dx, dstate = times(da, W_x.T), np.where(begun[:, None], du[0], dfinal)
         doutputs = np.zeros_like(u)
         doutputs[:-1] = np.where(told[1:, :, None], du[1:], 0)

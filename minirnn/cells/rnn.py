@@ -33,7 +33,7 @@ from minirnn._memory import empty
 from minirnn.activations import drelu, dtanh, relu, tanh
 from minirnn.cells.common import Cell, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
-from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
 
 
 class RNNCache(NamedTuple):
@@ -65,37 +65,35 @@ def rnn_step(params, x, h_prev, use_relu=False):
 
 @jit
 def rnn_forward(h, xW, W_h, b, use_relu, lengths):
-    """Fill h[1:]. h (T+1, B, H), xW = x W_x (T, B, H), b (H,), lengths (B,)."""
+    """Fill h[1:] (T+1, B, H). xW = x W_x (T, B, H), W_h in panels, b (H,), lengths (B,)."""
     T, B, H = xW.shape
     a = np.empty((B, H), h.dtype)
     for t in range(T):
-        np.dot(h[t], W_h, a)
+        add_product(xW[t], h[t], W_h, a)
         for row in range(B):
             if t >= lengths[row]:  # past its end the state is carried on
                 h[t + 1, row] = h[t, row]
                 continue
-            a_row, xW_row, h_row = a[row], xW[t, row], h[t + 1, row]
+            a_row, h_row = a[row], h[t + 1, row]
             for j in range(H):
-                h_row[j] = unit(a_row[j] + xW_row[j] + b[j], use_relu)
+                h_row[j] = unit(a_row[j] + b[j], use_relu)
 
 
 @jit
-def rnn_backward(da, dh, dy, h, W_h, use_relu, lengths):
-    """Fill da (T, B, H); dh (B, H) enters as the gradient of the final state, leaves as dh0."""
+def rnn_backward(da, dh, dy, h, W_h_T, use_relu, lengths):
+    """Fill da (T, B, H); dh (B, H) enters as the gradient of the final state, leaves as dh0.
+    W_h_T: the panels of W_h^T."""
     T, B, H = da.shape
-    dh_final = dh.copy()
     for t in range(T - 1, -1, -1):
         for row in range(B):
-            if t >= lengths[row]:
+            if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
             da_row, dh_row, dy_row, h_row = da[t, row], dh[row], dy[t, row], h[t + 1, row]
             for j in range(H):
                 da_row[j] = unit_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
-        np.dot(da[t], W_h.T, dh)
-        for row in range(B):
-            if t >= lengths[row]:  # the final state is the state at the sequence's own end
-                dh[row] = dh_final[row]
+            dh_row[:] = 0
+        add_product(dh, da[t], W_h_T, dh)
 
 
 class RNN(Cell):
@@ -128,13 +126,14 @@ class RNN(Cell):
     def _forward(self, x, state, lengths):
         W_x, W_h, b = self._checked_params()
         h = stacked(state[0], len(x))
-        rnn_forward(h, times(x, W_x), W_h, b, self.nonlinearity == "relu", lengths)
+        use_relu = self.nonlinearity == "relu"
+        rnn_forward(h, times(x, W_x), panels(W_h), b, use_relu, lengths)
         return RNNCache(x, h, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, _ = self._checked_params()
         x, h, lengths, _ = cache
         da = empty(dy.shape, self.dtype)
-        rnn_backward(da, dstate[0], dy, h, W_h, self.nonlinearity == "relu", lengths)
+        rnn_backward(da, dstate[0], dy, h, panels(W_h.T), self.nonlinearity == "relu", lengths)
         dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
         return times(da, W_x.T), {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}

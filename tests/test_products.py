@@ -1,0 +1,62 @@
+"""The products within the kernels against NumPy's."""
+
+import numba
+import numpy as np
+import pytest
+
+from minirnn.products import add_product, panels, times, weight_gradient
+
+SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64)]
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-12)])
+@pytest.mark.parametrize("M, K, N", SHAPES)
+def test_add_product(M, K, N, dtype, tolerance):
+    rng = np.random.default_rng(0)
+    start, a, W = (rng.normal(size=s).astype(dtype) for s in ((M, N), (M, K), (K, N)))
+    expected = start.astype(np.float64) + a.astype(np.float64) @ W.astype(np.float64)
+    whole = np.full((M, N + 3), np.nan, dtype)
+    for factor in (W, np.asfortranarray(W)):
+        add_product(start, a, panels(factor), whole[:, :N])
+        np.testing.assert_allclose(whole[:, :N], expected, atol=tolerance)
+        assert np.isnan(whole[:, N:]).all()
+    add_product(start, np.asfortranarray(a), panels(W), start)  # in place, and a in columns
+    np.testing.assert_allclose(start, expected, atol=tolerance)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
+def test_a_row_has_the_same_bits_in_any_batch():
+    rng = np.random.default_rng(0)
+    a, W, out = rng.normal(size=(70, 50)), panels(rng.normal(size=(50, 40))), np.zeros((70, 40))
+    add_product(np.zeros_like(out), a, W, out)
+    for rows in (slice(0, 1), slice(3, 10), slice(1, 70), slice(69, 70)):
+        part = np.zeros_like(out[rows])
+        add_product(part, a[rows], W, part)
+        assert np.array_equal(part, out[rows])
+
+
+def test_what_is_not_finite_stays_in_its_row_and_column():
+    a, W, out = np.ones((10, 5)), np.ones((5, 40)), np.zeros((10, 40))
+    a[3, 2], W[1, 35] = np.nan, np.inf
+    add_product(out, a, panels(W), out)
+    expected = np.full((10, 40), 5.0)
+    expected[:, 35], expected[3] = np.inf, np.nan
+    assert np.array_equal(out, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("a, W, out", [
+    ((4, 5), (6, 8), (4, 8)), ((3, 5), (5, 8), (4, 8)), ((4, 5), (5, 8), (4, 80)),
+    ((4, 5), (5, 80), (4, 8)),
+])  # fmt: skip
+def test_sizes_that_do_not_fit(a, W, out):
+    out = np.zeros(out)
+    with pytest.raises(ValueError, match="do not fit"):
+        add_product(out, np.ones(a), panels(np.ones(W)), out)
+
+
+def test_products_over_all_steps():
+    rng = np.random.default_rng(0)
+    x, W, da = (rng.normal(size=s) for s in ((50, 40, 30), (30, 200), (50, 40, 200)))
+    np.testing.assert_allclose(times(x, W), x @ W, atol=1e-12)
+    expected = x.reshape(-1, 30).T @ da.reshape(-1, 200)
+    np.testing.assert_allclose(weight_gradient(x, da), expected, atol=1e-10)
