@@ -19,6 +19,7 @@ from minirnn.generate import decode, free_run, sample
 from minirnn.gradcheck import gradcheck
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding
@@ -48,10 +49,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",
-    "BahdanauAttention", "Bidirectional", "CausalConv", "Dropout", "Embedding", "Hierarchical",
-    "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention", "OutputRNN",
-    "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt", "clip_grad_norm",
-    "clip_grad_value", "cosine", "decode", "fit", "free_run", "get_num_threads", "gradcheck",
-    "mse", "rtrl", "sample", "set_num_threads", "softmax_cross_entropy", "step_decay", "trace",
-    "truncated_bptt",
+    "BahdanauAttention", "Bidirectional", "CausalConv", "Checkpoint", "Dropout", "Embedding",
+    "Hierarchical", "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention",
+    "OutputRNN", "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt",
+    "clip_grad_norm", "clip_grad_value", "cosine", "decode", "fit", "free_run",
+    "get_num_threads", "gradcheck", "mse", "rtrl", "sample", "set_num_threads",
+    "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
 ]  # fmt: skip

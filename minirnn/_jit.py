@@ -4,10 +4,12 @@ A *kernel* is a loop over time written with plain arrays. With ``NUMBA_DISABLE_J
 environment the very same text runs as ordinary Python, so it can be stepped through in a debugger.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core import event
 
 OPTIONS: dict[str, Any] = {
     # A division that could raise ZeroDivisionError keeps LLVM from using vector instructions.
@@ -30,6 +32,24 @@ def jit(function: Callable) -> Callable:
         return numba.njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # no folder to keep machine code in: compile afresh in each process
         return numba.njit(**OPTIONS)(function)
+
+
+class _Notice(event.Listener):
+    """In a terminal, say once why nothing happens for some seconds."""
+
+    told = False
+
+    def on_start(self, event):
+        kernel = getattr(event.data["dispatcher"], "py_func", None)
+        if not self.told and "minirnn" in getattr(kernel, "__module__", "") and sys.stderr.isatty():
+            print("minirnn: compiling for the first use, some seconds ...", file=sys.stderr)
+            self.told = True
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Notice())
 
 
 def inline(function: Callable) -> Callable:

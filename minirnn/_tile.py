@@ -47,6 +47,7 @@ def _write(context, builder, signature, arguments):
         context.make_array(kind)(context, builder, value)
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
+    number = context.get_value_type(signature.args[0].dtype)
     m = cgutils.unpack_tuple(builder, matrices[0].shape, 2)[0]
     end = builder.append_basic_block()
     choice = builder.switch(m, end)
@@ -54,14 +55,13 @@ def _write(context, builder, signature, arguments):
         block = builder.append_basic_block()
         choice.add_case(ir.Constant(m.type, rows), block)
         builder.position_at_end(block)
-        _write_rows(builder, rows, *matrices)
+        _write_rows(builder, number, rows, *matrices)
         builder.branch(end)
     builder.position_at_end(end)
     return context.get_dummy_value()
 
 
-def _write_rows(builder, rows, start, a, panel, out):
-    number = out.data.type.pointee
+def _write_rows(builder, number, rows, start, a, panel, out):
     size = 4 if isinstance(number, ir.FloatType) else 8
     vector = ir.VectorType(number, VECTOR // size)
     K, _ = cgutils.unpack_tuple(builder, panel.shape, 2)

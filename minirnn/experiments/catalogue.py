@@ -15,6 +15,7 @@ from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding
@@ -62,6 +63,9 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     ),
     "LSTM Last Linear": lambda D, H, **o: Sequential(
         LSTM(D, H, **o), Last(), Linear(H, 2, **o)
+    ),
+    "Checkpoint": lambda D, H, **o: Checkpoint(
+        Sequential(LSTM(D, H, **o), Dropout(0.4), GRU(H, 2, **o)), every=3
     ),
     "AttentionPool": lambda D, H, **o: AttentionPool(D, H, **o),
     "Hierarchical": lambda D, H, **o: Hierarchical(
