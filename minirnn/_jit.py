@@ -56,7 +56,7 @@ def inline(function: Callable) -> Callable:
     """Compile a function of scalars into the loops that call it.
 
     Without ``forceinline`` LLVM calls the longer ones, and a loop with a call in it is not
-    vectorised: the LSTM's forward pass takes nine times as long.
+    vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` measures.
     """
     return numba.njit(forceinline=True, **OPTIONS)(function)
 

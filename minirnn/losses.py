@@ -9,7 +9,8 @@ padding.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minirnn import checks
+from minirnn import checks, threads
+from minirnn._memory import empty
 from minirnn.activations import sigmoid
 from minirnn.products import quiet
 
@@ -47,17 +48,27 @@ def softmax_cross_entropy(
     *shape, V = logits.shape
     target = checks.array(target, "target", shape, None, kinds="iu")
     valid = _valid(mask, tuple(shape))
-    index = checks.tokens(np.where(valid, target, 0), "target", V)[..., None]
-    largest = logits.max(axis=-1, keepdims=True)
-    shifted = np.where(logits == np.inf, 0, logits - largest)  # exp() of it is at most 1
-    p = np.exp(shifted)
-    total = p.sum(axis=-1, keepdims=True)
-    nats = np.log(total) - np.take_along_axis(shifted, index, axis=-1)
-    p /= total
-    np.put_along_axis(p, index, np.take_along_axis(p, index, axis=-1) - 1, axis=-1)
+    index = checks.tokens(np.where(valid, target, 0), "target", V).reshape(-1, 1)
     count = np.count_nonzero(valid)
-    loss = np.sum(np.where(valid, nats[..., 0], 0), dtype=np.float64) / count
-    return float(loss), np.where(valid[..., None], p / count, 0).astype(logits.dtype)
+    dlogits, nats = empty(logits.shape, logits.dtype), np.empty((index.size, 1))
+    rows, drows = logits.reshape(-1, V), dlogits.reshape(-1, V)
+    threads.in_pieces(_softmax_rows, count, rows, index, drows, nats)
+    if count < valid.size:
+        dlogits[~valid] = 0
+    return float(np.sum(nats[valid.ravel()]) / count), dlogits
+
+
+def _softmax_rows(count, logits, index, dlogits, nats):
+    largest, p = logits.max(axis=-1, keepdims=True), dlogits
+    np.subtract(logits, largest, out=p)  # exp() of it is at most 1
+    if not np.isfinite(largest).all():
+        p[logits == np.inf] = 0
+    at_target = np.take_along_axis(p, index, axis=-1)
+    np.exp(p, out=p)
+    total = p.sum(axis=-1, keepdims=True)
+    nats[:] = np.log(total) - at_target
+    p /= total * count
+    np.put_along_axis(p, index, np.take_along_axis(p, index, axis=-1) - 1 / count, axis=-1)
 
 
 @quiet

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from minirnn import checks
+from minirnn import checks, threads
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -44,7 +44,7 @@ class Optimizer:
                 self.state[name] = {slot: np.zeros_like(p) for slot in self.slots}
             if self.weight_decay and p.ndim > 1:
                 p -= self.lr * self.weight_decay * p
-            self.update(p, grads[name], **self.state[name])
+            threads.in_pieces(self.update, p, grads[name], *self.state[name].values())
 
 
 class SGD(Optimizer):
@@ -179,4 +179,5 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
 
 def _norm(grads, unit):
     # Not np.vdot: the BLAS sums up by its number of threads.
-    return unit * float(np.sqrt(sum(np.sum(np.square(g / unit)) for g in grads.values())))
+    scaled = (g if unit == 1 else g / unit for g in grads.values())
+    return unit * float(np.sqrt(sum(np.sum(np.square(g)) for g in scaled)))

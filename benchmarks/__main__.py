@@ -1,0 +1,141 @@
+"""Run all benchmarks: ``python -m benchmarks [--quick] [--out DIR]``.
+
+Beside minirnn it needs ``pip install '.[bench]'``; peers that are missing are named as missing. Our
+functions and the others' take turns in one process, with the same number of threads. In each turn
+the first call is not counted, since a library's idle threads may still wait, busily, for more work
+when the other begins; nor is compilation. A time is the median of the turns' medians.
+
+``python -m benchmarks --compare OLD.json NEW.json`` lists what has become slower by a tenth or
+more, and ends with code 1 if there is anything.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import minirnn as mr
+from benchmarks import processes, report, work
+
+
+def median_times(who, turns, seconds):
+    """The time of one call of each function, in seconds."""
+    found = {name: [] for name in who}
+    for _ in range(turns):
+        for name, function in who.items():
+            function()
+            times, started = [], time.perf_counter()
+            while len(times) < 2 or time.perf_counter() - started < seconds:
+                before = time.perf_counter()
+                function()
+                times.append(time.perf_counter() - before)
+            found[name].append(np.median(times))
+    return {f"{name} s": float(np.median(times)) for name, times in found.items()}
+
+
+def timed(quick, turns, seconds):
+    """Yield (section, case, function) for all that is timed in this process."""
+    shapes = work.SHAPES[:3] if quick else work.SHAPES
+    dtypes = ("float32",) if quick else work.DTYPES
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = sorted({1, min(2, cores)})[-1 if quick else 0 :]
+
+    def case(section, make, *arguments, threads, **names):
+        def measure():
+            work.set_threads(threads)
+            return median_times(make(*arguments), turns, seconds)
+
+        return section, names | {"threads": threads}, measure
+
+    def grid(section, make, threads, shapes=shapes):
+        for cell in work.CELLS:
+            for dtype in dtypes:
+                for shape in shapes:
+                    names = {"cell": cell, "dtype": dtype, "shape": shape}
+                    yield case(section, make, cell, dtype, shape, threads=threads, **names)
+
+    for n in threads:
+        yield from grid("forward and backward", work.forward_backward, n)
+        yield from grid("forward", work.forward, n)
+        yield from grid("lengths", work.lengths, n)
+        for shape in work.MODELS[: 1 if quick else None]:
+            yield case("training step", work.training, shape, threads=n, shape=shape)
+    yield from grid("numpy loop", work.numpy_loop, 1)
+    yield from grid("matrix products", work.products, 1, [s for s in shapes if s[3] >= 128])
+    yield from grid("streaming", work.streaming, 1, [(1, 1, 64, 128)])
+    for axis in range(4):  # time against B, T, H
+        for n in () if quick or axis == 2 else (1, 4, 16, 64, 256):
+            shape = [32, 50, 64, 64]
+            shape[axis] = n * (2 if axis == 3 else 1)
+            names = {"cell": "LSTM", "dtype": "float32", "axis": "BTDH"[axis], "shape": shape}
+            yield case("against size", work.products, "LSTM", "float32", shape, threads=1, **names)
+
+
+def machine():
+    packages = ("numpy", "numba", "torch", "jax", "scipy")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "missing"
+    model = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), model)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": model,
+        "threads at the most": mr.get_num_threads(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run all benchmarks.")
+    parser.add_argument("--quick", action="store_true", help="some of them, in two minutes")
+    parser.add_argument("--only", help="sections whose name contains this")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"))
+    arguments = parser.parse_args()
+    if arguments.compare:
+        old, new = (json.loads(file.read_text()) for file in arguments.compare)
+        raise SystemExit(1 if report.compare(old, new) else 0)
+    quick = arguments.quick
+    cases = [*timed(quick, *((3, 0.03) if quick else (5, 0.08))), *processes.cases(quick)]
+    cases = [c for c in cases if arguments.only is None or arguments.only in c[0]]
+    found = {"machine": machine(), "quick": quick, "results": []}
+    for name in ("torch", "jax", "scipy"):
+        if not work.PEERS[name]:
+            print(f"{name} is missing: install it to be compared with it")
+    started = time.perf_counter()
+    with tqdm(cases, unit="case") as bar:
+        for section, case, measure in bar:
+            bar.set_description(section)
+            try:
+                figures = measure()
+            except Exception as error:
+                figures = {}
+                bar.write(f"{section} {case}: not measured: {type(error).__name__}: {error!s:.300}")
+            found["results"].append({"section": section, **case, "figures": figures})
+    found["minutes"] = round((time.perf_counter() - started) / 60, 1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    text = report.markdown(found)
+    (arguments.out / "results.md").write_text(text)
+    print(text)
+    for file in report.figures(found, arguments.out):
+        print(file)
+
+
+if __name__ == "__main__":
+    main()

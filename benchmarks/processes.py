@@ -1,0 +1,178 @@
+"""What needs a process of its own: memory at its peak, first use, and each trick switched off."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from benchmarks.work import PEERS
+
+PEAK = """
+import json, resource, time
+def peak():  # of this process, in MB; Linux counts in kB
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1000
+"""
+
+MEMORY = {
+    "minirnn": """
+import numpy as np, minirnn as mr
+T, B, D, H = {shape}
+layer, x = mr.LSTM(D, H, rng=0, dtype="float32"), np.ones((T, B, D), "float32")
+def step(x):
+    y, _, cache = layer.forward(x)
+    layer.backward(y, cache)
+""",
+    "torch": """
+import torch
+T, B, D, H = {shape}
+module, x = torch.nn.LSTM(D, H), torch.ones(T, B, D, requires_grad=True)
+def step(x):
+    y, _ = module(x)
+    y.backward(y.detach())
+""",
+}
+MEMORY_RUN = """
+step(x[:2]); before = peak()
+for _ in range(3): step(x)
+print(json.dumps(peak() - before))
+"""
+
+LONG = """
+import numpy as np, minirnn as mr
+mr.set_num_threads(1)
+T, H = 100_000, 128
+layer = mr.LSTM(1, H, rng=0)
+model = mr.Checkpoint(layer, 300) if {checkpoint} else layer
+x, dy = np.ones((T, 1, 1)), np.full((T, 1, H), 1e-3)
+y, _, cache = model.forward(x[:600]); model.backward(dy[:600], cache); del y, cache
+before, start = peak(), time.perf_counter()
+y, _, cache = model.forward(x); model.backward(dy, cache)
+print(json.dumps([time.perf_counter() - start, peak() - before]))
+"""
+
+IMPORT = """
+import json, time
+t = time.perf_counter(); import numba
+u = time.perf_counter(); import minirnn
+print(json.dumps([u - t, time.perf_counter() - u]))
+"""
+
+FIRST = """
+import json, time
+import numpy as np, minirnn as mr
+t = time.perf_counter()
+layer = mr.{cell}(8, 16, rng=0)
+y, _, cache = layer.forward(np.ones((5, 2, 8))); layer.backward(np.ones_like(y), cache)
+print(json.dumps(time.perf_counter() - t))
+"""
+
+# Each is run before the kernels are compiled, and puts the plain thing in a trick's place.
+TRICKS = {
+    "as it is": "",
+    "tanh and exp of the C library": """
+import math, numba
+import minirnn.activations as A
+a = numba.njit(error_model="numpy")(lambda s: 1 / (1 + math.exp(-s)))
+b = numba.njit(error_model="numpy")(lambda s: math.tanh(s))
+for table in A._BY_DTYPE.values(): table[A.sigmoid], table[A.tanh] = a, b
+""",
+    "functions not forced inline": """
+from numba.core.dispatcher import Dispatcher
+import minirnn.activations as A
+tables = [A._BY_DTYPE[t].values() for t in A._BY_DTYPE]
+everything = [v for m in modules() for v in vars(m).values()] + [v for t in tables for v in t]
+for value in everything:
+    for d in (value, *(getattr(value, "__closure__", None) or ())):
+        if isinstance(d, Dispatcher): d.targetoptions.pop("forceinline", None)
+""",
+    "a BLAS call each step": """
+import numba, numpy as np, scipy.linalg, threadpoolctl
+threadpoolctl.threadpool_limits(1)
+@numba.njit(nogil=True)
+def add_product(start, a, W, out):
+    out[:] = start + np.dot(a, W)
+for m in modules():
+    for name, value in dict(add_product=add_product, panels=np.ascontiguousarray).items():
+        if hasattr(m, name): setattr(m, name, value)
+""",
+    "fresh memory each time": "import minirnn._memory as M; M.SMALLEST = 1 << 60",
+}
+TRICK_RUN = """
+import json, sys, time
+import numpy as np, minirnn as mr
+def modules():
+    return [m for name, m in sys.modules.items() if name.startswith("minirnn")]
+{trick}
+mr.set_num_threads(1)
+B, T, D, H = {shape}
+layer, x = mr.LSTM(D, H, rng=0, dtype="{dtype}"), np.ones((T, B, D), "{dtype}")
+dy, times = np.ones((T, B, H), "{dtype}"), []
+for _ in range(30):
+    t = time.perf_counter()
+    y, _, cache = layer.forward(x); layer.backward(dy, cache); del y, cache
+    times.append(time.perf_counter() - t)
+print(json.dumps(float(np.median(times[5:]))))
+"""
+
+
+def run(code, **environment):
+    """What the code prints, as JSON."""
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True
+    )
+    if out.returncode:
+        raise RuntimeError(out.stderr[-2000:])
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def cases(quick):
+    """Yield (section, case, a function that returns the figures by name)."""
+    for shape in [(100, 32, 64, 128), (50, 64, 128, 256)][: 1 if quick else None]:
+        yield (
+            "memory",
+            {"T, B, D, H": shape},
+            lambda shape=shape: {
+                f"{who} MB": run(PEAK + code.format(shape=shape) + MEMORY_RUN)
+                for who, code in MEMORY.items()
+                if who == "minirnn" or PEERS[who]
+            },
+        )
+    yield "import", {}, lambda: dict(zip(("numba s", "minirnn s"), run(IMPORT), strict=True))
+    for cell in ("RNN", "LSTM", "GRU"):
+        yield "first use", {"cell": cell}, lambda cell=cell: first_use(cell)
+    if not quick:
+        for checkpoint in (False, True):
+            name = "Checkpoint(LSTM, 300)" if checkpoint else "LSTM"
+            code = PEAK + LONG.format(checkpoint=checkpoint)
+            yield (
+                "T = 100 000, B = 1, H = 128",
+                {"model": name},
+                lambda code=code: dict(zip(("s", "MB"), run(code), strict=True)),
+            )
+    for shape in [(32, 28, 28, 64), (32, 100, 64, 128)][: 1 if quick else None]:
+        for dtype in ("float32",) if quick else ("float32", "float64"):
+            yield (
+                "tricks",
+                {"shape": shape, "dtype": dtype},
+                lambda shape=shape, dtype=dtype: tricks(shape, dtype),
+            )
+
+
+def first_use(cell):
+    with tempfile.TemporaryDirectory() as folder:
+        cold, warm = (run(FIRST.format(cell=cell), NUMBA_CACHE_DIR=folder) for _ in range(2))
+    return {"cold s": cold, "from disk s": warm}
+
+
+def tricks(shape, dtype):
+    figures = {}
+    for name, trick in TRICKS.items():
+        if "scipy" in trick and not PEERS["scipy"]:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            code = TRICK_RUN.format(trick=trick, shape=shape, dtype=dtype)
+            figures[f"{name} s"] = run(code, NUMBA_CACHE_DIR=folder)
+    return figures

@@ -1,0 +1,239 @@
+"""What is measured: pairs of functions that do the same work, ours and another's.
+
+A case is a dictionary that says what it is, and a dictionary of functions by the name of who does
+the work. Peers that are not installed are left out of the latter.
+"""
+
+import importlib.util
+import warnings
+
+import numpy as np
+
+import minirnn as mr
+
+SHAPES = [
+    (1, 100, 1, 32),
+    (32, 28, 28, 64),
+    (32, 100, 64, 128),
+    (128, 28, 28, 128),
+    (64, 50, 128, 256),
+    (64, 35, 512, 512),
+]  # (B, T, D, H)
+CELLS, DTYPES = ("RNN", "LSTM", "GRU"), ("float32", "float64")
+PEERS = {name: importlib.util.find_spec(name) is not None for name in ("torch", "jax", "scipy")}
+
+
+def set_threads(n):
+    mr.set_num_threads(n)
+    if PEERS["torch"]:
+        import torch
+
+        torch.set_num_threads(n)
+
+
+def draw(cell, dtype, shape):
+    B, T, D, H = shape
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(size=(T, B, n)).astype(dtype) for n in (D, H))
+    layer = getattr(mr, cell)(D, H, rng=0, dtype=dtype)
+    lengths = np.sort(rng.integers(T // 2, T + 1, B))[::-1].copy()
+    return layer, x, dy, lengths
+
+
+def torch_layer(cell, dtype, shape):
+    import torch
+
+    return getattr(torch.nn, cell)(*shape[2:], dtype=getattr(torch, dtype))
+
+
+def forward_backward(cell, dtype, shape, ragged=False):
+    """Output, and the gradients of input, parameters and (for us) initial state."""
+    layer, x, dy, lengths = draw(cell, dtype, shape)
+
+    def ours():
+        _, _, cache = layer.forward(x, lengths=lengths if ragged else None)
+        layer.backward(dy, cache)
+
+    who = {"minirnn": ours}
+    if PEERS["torch"]:
+        import torch
+        from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+        module = torch_layer(cell, dtype, shape)
+        tx, tdy, tn = torch.tensor(x, requires_grad=True), torch.tensor(dy), torch.tensor(lengths)
+
+        def theirs():
+            if ragged:
+                y, _ = pad_packed_sequence(
+                    module(pack_padded_sequence(tx, tn))[0], total_length=len(x)
+                )
+            else:
+                y, _ = module(tx)
+            y.backward(tdy)
+
+        who["torch"] = theirs
+    return who
+
+
+def lengths(cell, dtype, shape):
+    """The same with sequences of T/2 to T steps; PyTorch's are packed."""
+    return forward_backward(cell, dtype, shape, ragged=True)
+
+
+def forward(cell, dtype, shape):
+    """The output alone; PyTorch keeps nothing for a backward pass, we do."""
+    layer, x, _, _ = draw(cell, dtype, shape)
+    who = {"minirnn": lambda: layer.forward(x)}
+    if PEERS["torch"]:
+        import torch
+
+        module, tx = torch_layer(cell, dtype, shape), torch.tensor(x)
+
+        def theirs():
+            with torch.no_grad():
+                module(tx)
+
+        who["torch"] = theirs
+    return who
+
+
+def numpy_loop(cell, dtype, shape):
+    """The forward pass as a student writes it: a loop over ``step`` in NumPy."""
+    layer, x, _, _ = draw(cell, dtype, shape)
+
+    def loop():
+        state = layer.zero_state(x.shape[1])
+        return np.array([(pair := layer.step(x_t, state), state := pair[1])[0][0] for x_t in x])
+
+    return {"minirnn": lambda: layer.forward(x), "numpy loop": loop}
+
+
+def products(cell, dtype, shape):
+    """Nothing but the matrix products of a forward and backward pass, one call each."""
+    layer, x, dy, _ = draw(cell, dtype, shape)
+    W_x, W_h = layer.params["W_x"], layer.params["W_h"]
+    rows, h = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    a, out = rows @ W_x, np.empty_like(dy[0])
+    step, da = (
+        np.empty((x.shape[1], W_h.shape[1]), dtype),
+        np.ones((x.shape[1], W_h.shape[1]), dtype),
+    )
+
+    def bare():
+        np.matmul(rows, W_x, out=a)
+        for h_t in dy:
+            np.matmul(h_t, W_h, out=step)
+        for _ in dy:
+            np.matmul(da, W_h.T, out=out)
+        rows.T @ a, h.T @ a, a @ W_x.T
+
+    return forward_backward(cell, dtype, shape) | {"products": bare}
+
+
+def streaming(cell, dtype, shape):
+    """One step for one sequence, beside its two products."""
+    layer, x, _, _ = draw(cell, dtype, (1, 1, *shape[2:]))
+    x, state, W_x, W_h = x[0], layer.zero_state(1), layer.params["W_x"], layer.params["W_h"]
+    h = state[0] if isinstance(state, tuple) else state
+    return {"minirnn": lambda: layer.step(x, state), "products": lambda: (x @ W_x, h @ W_h)}
+
+
+# ---- A whole training step of a language model --------------------------------------------------
+
+MODELS = [(32, 35, 2000, 128, 128), (20, 35, 10000, 200, 200)]  # (B, T, V, E, H)
+LR, CLIP = 1e-3, 5.0
+
+
+def training(shape):
+    """Embedding, LSTM, linear, cross-entropy, clipping, Adam, in float32."""
+    B, T, V, E, H = shape
+    rng = np.random.default_rng(0)
+    tokens, target = rng.integers(0, V, (2, T, B))
+    o = {"rng": rng, "dtype": "float32"}
+    model = mr.Sequential(mr.Embedding(V, E, **o), mr.LSTM(E, H, **o), mr.Linear(H, V, **o))
+    optimizer = mr.Adam(LR)
+
+    def ours():
+        _, grads, _ = mr.bptt(model, mr.softmax_cross_entropy, tokens, target)
+        mr.clip_grad_norm(grads, CLIP)
+        optimizer.step(model.params, grads)
+
+    who = {"minirnn": ours}
+    if PEERS["torch"]:
+        who["torch"] = torch_training(tokens, target, V, E, H, compiled=False)
+        who["torch.compile"] = torch_training(tokens, target, V, E, H, compiled=True)
+    if PEERS["jax"]:
+        who["jax"] = jax_training(model, tokens, target)
+    return who
+
+
+def torch_training(tokens, target, V, E, H, compiled):
+    import torch
+    from torch import nn
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.lstm = nn.Embedding(V, E), nn.LSTM(E, H)
+            self.linear = nn.Linear(H, V)
+
+        def forward(self, x):
+            return self.linear(self.lstm(self.embedding(x))[0])
+
+    model = Model()
+    optimizer = torch.optim.Adam(model.parameters(), LR)
+    run = torch.compile(model) if compiled else model
+    x, y = torch.tensor(tokens), torch.tensor(target).flatten()
+
+    def step():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(run(x).flatten(0, 1), y).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimizer.step()
+
+    return step
+
+
+def jax_training(model, tokens, target):
+    import jax
+    import jax.numpy as jnp
+
+    params = {name: jnp.asarray(p) for name, p in model.params.items()}
+    tokens, target = jnp.asarray(tokens), jnp.asarray(target)
+    H = params["1.W_h"].shape[0]
+
+    def loss(p):
+        xW = p["0.W"][tokens] @ p["1.W_x"] + p["1.b"]
+
+        def one(state, a):
+            h, c = state
+            i, f, g, o = jnp.split(a + h @ p["1.W_h"], 4, axis=-1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        zero = jnp.zeros((tokens.shape[1], H))
+        _, h = jax.lax.scan(one, (zero, zero), xW)
+        logits = jax.nn.log_softmax(h @ p["2.W"] + p["2.b"])
+        return -jnp.take_along_axis(logits, target[..., None], axis=-1).mean()
+
+    @jax.jit
+    def update(p, m, v, t):
+        g = jax.grad(loss)(p)
+        norm = jnp.sqrt(sum(jnp.sum(a * a) for a in g.values()))
+        g = {k: a * jnp.minimum(1, CLIP / norm) for k, a in g.items()}
+        m = {k: 0.9 * m[k] + 0.1 * g[k] for k in g}
+        v = {k: 0.999 * v[k] + 0.001 * g[k] ** 2 for k in g}
+        rate = LR * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        return {k: p[k] - rate * m[k] / (jnp.sqrt(v[k]) + 1e-8) for k in g}, m, v, t + 1
+
+    zeros = {k: jnp.zeros_like(p) for k, p in params.items()}
+    now = [(params, zeros, zeros, 1.0)]
+
+    def step():
+        now[0] = update(*now[0])
+        now[0][0]["2.b"].block_until_ready()
+
+    return step
