@@ -183,7 +183,7 @@ def tricks(found):
     ax.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [n[:-2] for n in names])
     ax.set_xlabel("time of the LSTM's forward and backward pass / time with all tricks")
     ax.invert_yaxis()
-    ax.legend(title="(B, T, D, H)")
+    ax.legend(title="(B, T, D, H)", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

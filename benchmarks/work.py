@@ -8,6 +8,7 @@ import importlib.util
 import warnings
 
 import numpy as np
+import threadpoolctl
 
 import minirnn as mr
 
@@ -24,7 +25,9 @@ PEERS = {name: importlib.util.find_spec(name) is not None for name in ("torch", 
 
 
 def set_threads(n):
+    """For us, for NumPy's products, and for PyTorch."""
     mr.set_num_threads(n)
+    threadpoolctl.threadpool_limits(n, "blas")
     if PEERS["torch"]:
         import torch
 

@@ -47,12 +47,14 @@ from minirnn.train import History, fit
 
 __version__ = "0.1.0"
 
+from minirnn.storage import load, save  # which knows all the layers above
+
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",
     "BahdanauAttention", "Bidirectional", "CausalConv", "Checkpoint", "Dropout", "Embedding",
     "Hierarchical", "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention",
     "OutputRNN", "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt",
     "clip_grad_norm", "clip_grad_value", "cosine", "decode", "fit", "free_run",
-    "get_num_threads", "gradcheck", "mse", "rtrl", "sample", "set_num_threads",
+    "get_num_threads", "gradcheck", "load", "mse", "rtrl", "sample", "save", "set_num_threads",
     "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
 ]  # fmt: skip

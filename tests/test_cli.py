@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from minirnn import storage
 from minirnn.experiments import cli
 from minirnn.experiments.catalogue import LAYERS
 
@@ -33,22 +34,6 @@ def test_airline_prints_baselines_writes_figures_and_says_where(capsys, tmp_path
     assert list(report["seeds"]) == ["0", "1"]
     assert np.isfinite(report["seeds"]["1"]["seasonal LSTM"]["test"])
     assert [p.name for p in file.parent.iterdir()] == ["figures.json"]  # no temporary file left
-
-
-@pytest.mark.parametrize("name, pictures, baseline", [
-    ("reverse", {"attention.png", "reverse-losses.png"}, "the word as it is"),
-    ("adding", {"adding.png"}, "always answer 1"),
-])  # fmt: skip
-def test_experiments_run_quickly_beside_their_baseline(
-    name, pictures, baseline, capsys, tmp_path, monkeypatch
-):
-    import importlib
-
-    module = importlib.import_module(f"minirnn.experiments.{name}")
-    monkeypatch.setattr(module, {"reverse": "BATCHES", "adding": "EPOCH"}[name], 3)
-    code, out = run(capsys, name, "--quick", "--out", str(tmp_path))
-    assert code == 0 and baseline in out and module.UNIT in out
-    assert {p.name for p in tmp_path.iterdir()} == pictures
 
 
 def test_gradcheck_prints_a_table_for_every_cell(capsys):
@@ -111,9 +96,11 @@ def test_importing_does_not_load_what_only_some_need():
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "figures.json"
     file.write_text("old")
-    monkeypatch.setattr(cli.os, "replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        storage.os, "replace", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
-        cli.write(file, "new")
+        storage.write(file, b"new")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -132,7 +119,7 @@ def test_a_place_that_cannot_be_written_is_named_before_the_training(option, tmp
 def test_ctrl_c_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
     from minirnn.experiments import airline
 
-    monkeypatch.setattr(airline, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(airline, "run", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     assert cli.main(["airline", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "\nminirnn: stopped\n"
 

@@ -25,6 +25,21 @@ def pad(sequences: Sequence[ArrayLike], value: Any = 0) -> tuple[np.ndarray, np.
     return padded, lengths
 
 
+def shuffled(
+    x: ArrayLike, target: ArrayLike, batch_size: int, rng: Any = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of sequences of one length: x (T, N, ...) and target (N, ...), in an order drawn from
+    rng. For ``fit``: ``data=lambda rng: shuffled(x, target, 32, rng)``."""
+    x, target = np.asarray(x), np.asarray(target)
+    size, rng = checks.size(batch_size, "batch_size"), checks.generator(rng)
+    if x.ndim < 2 or x.shape[1] != len(target):
+        raise ValueError(f"target: expected one a sequence of x {x.shape}, got {target.shape}")
+    order = rng.permutation(len(target))
+    for k in range(0, len(order), size):
+        rows = order[k : k + size]
+        yield x[:, rows], target[rows]
+
+
 def buckets(
     sequences: Sequence[Any], targets: Sequence[Any], batch_size: int, rng: Any = None
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -16,6 +16,7 @@ from minirnn.datasets import synthetic
 
 TITLE = "the adding problem of length 100: tanh RNN, LSTM and GRU"
 SECONDS = 75
+REFERENCE = "0.005 for LSTM and GRU, 0.167 for always 1"
 UNIT = "mean squared error"
 DIGITS = ".4f"
 T, H, BATCH, EPOCH = 100, 64, 64, 100  # steps, units, sequences a batch, batches an epoch

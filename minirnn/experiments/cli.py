@@ -3,15 +3,20 @@
 import argparse
 import importlib
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-EXPERIMENTS = ("airline", "reverse", "adding")
+from minirnn.storage import write
+
+EXPERIMENTS = (
+    "series-predictor", "airline", "stock", "digits-rows", "mnist-rows", "mnist16", "cifar-rows",
+    "pixel-mnist", "imdb", "polarity", "char-lm", "ptb", "translate", "dates", "next-digit", "cook",
+    "reverse", "adding", "copy", "temporal-order", "parity", "reber", "odyssey", "vanishing",
+    "output-recurrence",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     sub = p.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in EXPERIMENTS:
         add_experiment(sub, name)
+    add = sub.add_parser("all", help="run all experiments, and make one table of them")
+    add_options(add, Path("out"))
+    add.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
+    add.set_defaults(command=run_all)
     add = sub.add_parser("list", help="list the experiments")
     add.set_defaults(command=list_experiments)
     add = sub.add_parser(
@@ -50,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_experiment(sub: Any, name: str) -> None:
-    module = importlib.import_module(f"minirnn.experiments.{name}")
+    module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
     add = sub.add_parser(
         name,
         help=module.TITLE,
@@ -58,14 +67,21 @@ def add_experiment(sub: Any, name: str) -> None:
         epilog=f"example: minirnn {name} --seed 1 --out {name}-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_options(add, Path("out") / name)
+    add.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    for option, choices in getattr(module, "OPTIONS", {}).items():
+        add.add_argument(f"--{option}", choices=choices, default=choices[0])
+    add.set_defaults(command=run_experiment, module=module, name=name)
+
+
+def add_options(add: Any, out: Path) -> None:
     add.add_argument(
         "--out",
         type=Path,
-        default=Path("out") / name,
+        default=out,
         metavar="DIR",
         help="folder for the pictures (default: %(default)s)",
     )
-    add.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     add.add_argument("--seed", type=whole_number, default=0, help="default: %(default)s")
     add.add_argument(
         "--seeds",
@@ -76,7 +92,6 @@ def add_experiment(sub: Any, name: str) -> None:
     )
     add.add_argument("--epochs", type=positive, metavar="N", help="how long to train at most")
     add.add_argument("--quick", action="store_true", help="a short run, to see that it works")
-    add.set_defaults(command=run_experiment, module=module, name=name)
 
 
 def run_experiment(arguments: argparse.Namespace) -> int:
@@ -91,7 +106,8 @@ def run_experiment(arguments: argparse.Namespace) -> int:
     runs, started = [], time.perf_counter()
     for seed in seeds:
         out = arguments.out if seed == seeds[0] else None
-        runs.append(module.run(seed, out, arguments.epochs, arguments.quick))
+        options = {name: getattr(arguments, name) for name in getattr(module, "OPTIONS", {})}
+        runs.append(module.run(seed, out, arguments.epochs, arguments.quick, **options))
     print(table(runs, module.UNIT, getattr(module, "DIGITS", ".1f")))
     print(f"\n{time.perf_counter() - started:.1f} s; seeds {seeds[0]} to {seeds[-1]}; pictures:")
     for picture in sorted(arguments.out.glob("*.png")):
@@ -103,20 +119,53 @@ def run_experiment(arguments: argparse.Namespace) -> int:
             "quick": arguments.quick,
             "seeds": {str(seed): run for seed, run in zip(seeds, runs, strict=True)},
         }
-        write(arguments.json, json.dumps(report, indent=2) + "\n")
+        write(arguments.json, (json.dumps(report, indent=2) + "\n").encode())
         print(f"figures: {arguments.json}")
     return 0
 
 
+def run_all(arguments: argparse.Namespace) -> int:
+    """Each experiment in turn; one that fails, for want of its data say, does not stop the rest."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    seeds, parts, failed = range(arguments.seed, arguments.seed + arguments.seeds), [], []
+    for name in arguments.only:
+        module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+        print(f"{name}: {module.TITLE}", flush=True)
+        started, runs = time.perf_counter(), []
+        try:
+            for seed in seeds:
+                out = arguments.out / name if seed == seeds[0] else None
+                runs.append(module.run(seed, out, arguments.epochs, arguments.quick))
+        except OSError as error:
+            print(f"minirnn: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
+        text = table(runs, module.UNIT, getattr(module, "DIGITS", ".1f"))
+        seconds = time.perf_counter() - started
+        print(f"{text}\nreference: {module.REFERENCE}\n{seconds:.0f} s\n", flush=True)
+        parts.append(
+            f"## {name}\n\n{module.TITLE}; seeds {seeds[0]} to {seeds[-1]}, {seconds:.0f} s.\n"
+            f"Reference: {module.REFERENCE}.\n\n```\n{text.strip()}\n```\n"
+        )
+        # After each, so that a long run that is stopped leaves what it has.
+        write(arguments.out / "results.md", "\n".join(["# Results\n", *parts]).encode())
+    if failed:
+        print(f"not run: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
 def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f") -> str:
     """Figures by model and part; over several seeds the mean and the range."""
-    parts = list(next(iter(runs[0].values())))
+    parts = list(dict.fromkeys(part for figures in runs[0].values() for part in figures))
     width = 24 if len(runs) > 1 else 19
     lines = [f"\n{unit:<28}" + "".join(f"{part:>{width}}" for part in parts)]
     for name in runs[0]:
         cells = []
         for part in parts:
-            values = [run[name][part] for run in runs]
+            values = [run[name][part] for run in runs if part in run[name]]
+            if not values:  # a baseline takes no time, say
+                cells.append("-")
+                continue
             mean, low, high = sum(values) / len(values), min(values), max(values)
             ends = [f"{value:{digits}}" for value in (low, high)]
             spread = f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
@@ -125,21 +174,9 @@ def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f
     return "\n".join(lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; its folder exists."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def list_experiments(arguments: argparse.Namespace) -> int:
     for name in EXPERIMENTS:
-        module = importlib.import_module(f"minirnn.experiments.{name}")
+        module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
         print(f"{name:<12} {module.SECONDS:>4} s   {module.TITLE}")
     return 0
 

@@ -1,0 +1,56 @@
+"""What the experiments with classes share: accuracy, and the baselines without memory."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+import minirnn as mr
+from minirnn.datasets import batches
+
+
+def accuracy(model: Any, data: Iterable[tuple]) -> float:
+    """The percentage of rows for which the largest of the model's outputs (B, K) is the target's.
+
+    data: batches (x, target) or (x, target, lengths).
+    """
+    right = total = 0
+    for x, target, *lengths in data:
+        y, _, _ = model.forward(x, None, *lengths)
+        right, total = right + int(np.sum(y.argmax(axis=-1) == target)), total + len(target)
+    return 100 * right / total
+
+
+def in_order(x: np.ndarray, target: np.ndarray, size: int = 500) -> Iterable[tuple]:
+    """Batches of x (T, N, ...) and target (N,) as they come."""
+    for k in range(0, len(target), size):
+        yield x[:, k : k + size], target[k : k + size]
+
+
+def most_frequent(train: np.ndarray, test: np.ndarray) -> float:
+    """The accuracy of always answering the most frequent class of the training part."""
+    return 100 * float(np.mean(test == np.bincount(train).argmax()))
+
+
+def logistic_regression(train, test, classes, epochs, rng, size=128, lr=1e-3, dtype="float32"):
+    """Accuracy on both parts of one linear layer that sees all of x (T, N, D) at once."""
+
+    def flat(x):
+        return x.transpose(1, 0, 2).reshape(1, x.shape[1], -1).astype(dtype)
+
+    (x, y), (x_test, y_test) = train, test
+    x, x_test = flat(x), flat(x_test)
+    model = mr.Sequential(mr.Last(), mr.Linear(x.shape[-1], classes, rng=rng, dtype=dtype))
+    mr.fit(
+        model, mr.softmax_cross_entropy, lambda rng: batches.shuffled(x, y, size, rng),
+        mr.Adam(lr), epochs, rng=rng, progress=False,
+    )  # fmt: skip
+    return {
+        "train": accuracy(model, in_order(x, y)), "test": accuracy(model, in_order(x_test, y_test))
+    }  # fmt: skip
+
+
+def rows(images: np.ndarray, dtype: Any = "float32") -> np.ndarray:
+    """Images (N, S, S) or (N, S, S, C) as sequences of rows, (S, N, S * C), largest value 1."""
+    x = np.moveaxis(images.reshape(*images.shape[:2], -1), 1, 0)
+    return x.astype(dtype) / x.dtype.type(np.max(images))

@@ -1,0 +1,79 @@
+"""Small digits read row by row: the offline default of the experiments with images.
+
+The UCI digits, 8 x 8 pixels, 1297 for training and the last 500, of other writers, for testing.
+An LSTM reads the 8 rows from the top down and answers after the last one. Beside it: one linear
+layer that sees all 64 pixels at once, and the most frequent class.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minirnn as mr
+from minirnn.datasets import batches, images
+from minirnn.experiments.common import (
+    accuracy,
+    in_order,
+    logistic_regression,
+    most_frequent,
+    rows,
+)
+
+TITLE = "8 x 8 digits, row by row, with the data that come along"
+SECONDS = 10
+REFERENCE = "97"
+UNIT = "right, %"
+
+
+def run(
+    seed: int = 0,
+    out: Path | None = None,
+    epochs: int | None = None,
+    quick: bool = False,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Train, draw ``digits-rows.png`` into ``out``; returns the accuracy by model and part."""
+    epochs = epochs or (2 if quick else 60)
+    (train, y), (test, y_test) = images.digits()
+    x, x_test = rows(train), rows(test)
+    rng = np.random.default_rng(seed)
+    o = {"rng": rng, "dtype": np.float32}
+    model = mr.Sequential(
+        mr.Bidirectional(mr.LSTM(8, 64, **o), mr.LSTM(8, 64, **o)), mr.Last(both=True),
+        mr.Dropout(0.5), mr.Linear(128, 10, **o),
+    )  # fmt: skip
+    mr.fit(
+        model, mr.softmax_cross_entropy, lambda rng: batches.shuffled(x, y, 32, rng), mr.Adam(),
+        epochs, schedule=mr.cosine(0.005, epochs), max_norm=5.0, rng=rng, progress=progress,
+    )  # fmt: skip
+    parts = {"train": in_order(x, y), "test": in_order(x_test, y_test)}
+    result = {"bidirectional LSTM": {part: accuracy(model, data) for part, data in parts.items()}}
+    result["linear layer, all pixels"] = logistic_regression(
+        (x, y), (x_test, y_test), 10, epochs, rng, 32, 0.01
+    )
+    result["most frequent digit"] = {
+        "train": most_frequent(y, y), "test": most_frequent(y, y_test)
+    }  # fmt: skip
+    if out is not None:
+        draw(out, model, x_test, y_test, test)
+    return result
+
+
+def draw(out, model, x, y, pictures):
+    """Some that are wrong, with what was answered."""
+    import matplotlib.pyplot as plt
+
+    out.mkdir(parents=True, exist_ok=True)
+    answer = model.forward(x)[0].argmax(axis=-1)
+    order = np.concatenate([np.flatnonzero(answer != y), np.flatnonzero(answer == y)])[:24]
+    figure, axes = plt.subplots(3, 8, figsize=(8, 3.9), layout="constrained")
+    for ax, k in zip(axes.flat, order, strict=False):
+        ax.imshow(pictures[k], cmap="gray_r")
+        ax.set_title(
+            f"{y[k]} read as {answer[k]}", fontsize=8, color="k" if answer[k] == y[k] else "C3"
+        )
+        ax.set_axis_off()
+    figure.suptitle("Test digits, those that were misread first")
+    figure.savefig(out / "digits-rows.png", dpi=120)
+    plt.close(figure)

@@ -1,0 +1,97 @@
+"""Every experiment, in a short run on its real data: baselines, pictures, the same for a seed."""
+
+import importlib
+import json
+import os
+
+import numpy as np
+import pytest
+
+import minirnn as mr
+from minirnn.experiments import cli, sentiment
+
+ON_REAL_DATA = {
+    "stock", "mnist-rows", "mnist16", "cifar-rows", "pixel-mnist", "imdb", "polarity", "char-lm",
+    "ptb", "translate",
+}  # fmt: skip
+TIMES = ("seconds", "ms a training step")
+
+
+def module_of(name):
+    return importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+
+
+def without_times(result):
+    return {k: {p: v for p, v in own.items() if p not in TIMES} for k, own in result.items()}
+
+
+@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+def test_a_short_run(name, tmp_path, capsys, monkeypatch):
+    if name in ON_REAL_DATA and not os.environ.get("MINIRNN_DATA"):
+        pytest.skip("MINIRNN_DATA does not name a folder with real data")
+    module = module_of(name)
+    for constant in {"reverse": ["BATCHES"], "adding": ["EPOCH"]}.get(name, []):
+        monkeypatch.setattr(module, constant, 3)
+    assert cli.main([name, "--quick", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert module.UNIT in out and list(tmp_path.glob("*.png"))
+    if name not in ("imdb", "char-lm", "ptb", "pixel-mnist", "mnist-rows"):  # they take longer
+        first, second = (module.run(3, None, None, True, False) for _ in range(2))
+        assert json.dumps(without_times(first)) == json.dumps(without_times(second))
+        assert len(first) >= 2  # a model, and what it is compared with
+        other = without_times(module.run(4, None, None, True, False))
+        assert other != without_times(first)
+
+
+def test_all_of_them_make_one_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MINIRNN_DATA", str(tmp_path))
+    monkeypatch.setattr("minirnn.datasets.files.cache_folder", lambda: tmp_path)
+    argv = ["all", "--quick", "--seeds", "2", "--out", str(tmp_path), "--only", "cook", "stock"]
+    assert cli.main(argv) == 1
+    captured = capsys.readouterr()
+    assert "not run: stock" in captured.out and "MSFT_2012_2017.csv: not found" in captured.err
+    text = (tmp_path / "results.md").read_text()
+    assert "## cook" in text and "by hand" in text and "Reference: 100" in text
+
+
+def test_the_cook_by_hand_is_exact_and_made_of_zeros_and_ones():
+    cook = module_of("cook")
+    model = cook.by_hand()
+    for name in ("0.W_x", "0.W_h", "1.W"):
+        assert set(np.unique(model.params[name])) == {0, 1}
+    x, dishes = cook.diary(np.random.default_rng(0), 500, 20)
+    y, _, _ = model.forward(x, cook.start(20))
+    assert np.array_equal(y.argmax(axis=-1), dishes)
+    assert np.array_equal(y, np.eye(3)[dishes])
+
+
+def test_the_bag_of_words_has_the_right_gradient():
+    bag = sentiment.BagOfWords(5, 3, rng=0)
+    x = np.random.default_rng(0).integers(0, 5, (4, 2))
+    assert mr.gradcheck(bag, x, lengths=np.array([4, 2])).ok
+    y, _, _ = bag.forward(x, lengths=np.array([4, 2]))
+    np.testing.assert_allclose(y[1], bag.params["W"][x[:2, 1]].sum(axis=0))
+
+
+def test_a_bag_of_words_cannot_tell_negations_apart():
+    polarity = module_of("polarity")
+    sentences, labels = polarity.negation(np.random.default_rng(0), 2000)
+    words = [tuple(sorted(s)) for s in sentences]
+    by_bag = {}
+    for bag, label in zip(words, labels, strict=True):
+        by_bag.setdefault(bag, []).append(label)
+    assert all(0 < np.mean(found) < 1 for found in by_bag.values() if len(found) > 20)
+    text = " ".join(sentences[0])
+    assert ("not like" in text) != bool(labels[0])
+
+
+def test_witten_bell_is_a_distribution_and_beats_counting_less():
+    char_lm = module_of("char_lm")
+    rng = np.random.default_rng(0)
+    text = np.cumsum(rng.choice([1, 1, 1, 2], 3000)) % 5
+    bits = [char_lm.witten_bell(text[:2500], text[2500:], 5, n) for n in (1, 2, 3)]
+    assert bits[0] > 2.2 and bits[1] < 1 < bits[0]
+    # The probabilities of all next characters add up to 1.
+    context = text[:2500]
+    p = [2 ** -(char_lm.witten_bell(context, np.array([k]), 5, 3)) for k in range(5)]
+    assert sum(p) == pytest.approx(1)

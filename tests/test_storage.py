@@ -1,0 +1,150 @@
+"""Saved models come back as they were; anything else is refused, and nothing old is lost."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from cases import LAYERS, flatten, randomised
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minirnn as mr
+from minirnn import storage
+from minirnn.experiments.catalogue import example
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_model_comes_back_as_it_was(name, tmp_path):
+    layer, file = randomised(name, dtype="float32"), tmp_path / "model.npz"
+    mr.save(layer, file)
+    other = mr.load(file)
+    assert type(other) is type(layer) and storage.describe(other) == storage.describe(layer)
+    given_ = example(name, 0)
+    expected, found = (m.forward(*given_, rng=0)[:2] for m in (layer, other))
+    for a, b in zip(flatten(list(expected)), flatten(list(found)), strict=True):
+        assert np.array_equal(a, b) and np.asarray(a).dtype == np.asarray(b).dtype
+
+
+def content(model=None):
+    model = mr.Sequential(mr.LSTM(2, 3, rng=0), mr.Linear(3, 1, rng=1)) if model is None else model
+    arrays = dict(model.params)
+    header = {"format": "minirnn", "version": 1, "model": storage.describe(model)}
+    return header, arrays
+
+
+def packed(header, arrays, **options):
+    file = io.BytesIO()
+    header = {"sha256": storage.checksum(header, arrays)} | header
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(file, **{storage.HEADER: text}, **arrays)
+    return file.getvalue()
+
+
+def refused(tmp_path, data, message):
+    (tmp_path / "m.npz").write_bytes(data)
+    with pytest.raises(ValueError, match=message) as error:
+        mr.load(tmp_path / "m.npz")
+    assert "m.npz" in str(error.value)
+
+
+def test_files_that_are_refused_and_why(tmp_path):
+    header, arrays = content()
+    (tmp_path / "m.npz").write_bytes(packed(header, arrays))
+    mr.load(tmp_path / "m.npz")
+    refused(tmp_path, b"", "not a zip file")
+    refused(tmp_path, b"PK", "not a zip file")
+    refused(tmp_path, packed(header | {"version": 2}, arrays), "version 2, this minirnn reads 1")
+    refused(tmp_path, packed(header | {"format": "x"}, arrays), "of another kind")
+    refused(tmp_path, packed(header | {"sha256": "0"}, arrays), "checksum is wrong")
+    odd = {"kind": "LSTM", "input_size": 2, "hidden_size": 3, "evil": 1}
+    refused(tmp_path, packed(header | {"model": odd}, arrays), "no model can be built")
+    refused(tmp_path, packed(header | {"model": {"kind": "os.system"}}, arrays), "no model can be")
+    refused(tmp_path, packed(header, arrays | {"more": np.ones(3)}), "do not fit")
+    refused(tmp_path, packed(header, arrays | {"1.b": np.ones(2)}), "do not fit")
+    file = io.BytesIO()
+    np.savez(file, a=np.ones(3))
+    refused(tmp_path, file.getvalue(), "no header")
+    file = io.BytesIO()
+    np.savez(file, a=np.array([{}], object))
+    refused(tmp_path, file.getvalue(), "does not hold the numbers")
+    file = io.BytesIO()
+    np.savez_compressed(file, a=np.zeros(100))
+    refused(tmp_path, file.getvalue(), "compressed")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:  # declares 8 exabytes
+        array = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            array, {"descr": "<f8", "fortran_order": False, "shape": (2**60,)}
+        )
+        archive.writestr("a.npy", array.getvalue())
+    refused(tmp_path, file.getvalue(), "does not hold the numbers")
+
+
+GOOD = packed(*content())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255), st.booleans())
+def test_no_damaged_file_loads_as_another_model(at, change, cut):
+    data = bytearray(GOOD)
+    data[at] ^= change
+    path = f"/tmp/minirnn-storage-{os.getpid()}.npz"
+    with open(path, "wb") as file:
+        file.write(bytes(data[:at]) if cut else bytes(data))
+    try:
+        model = mr.load(path)
+    except ValueError:
+        pass
+    else:  # a byte that nothing depends on, a time stamp say
+        for name, p in content()[1].items():
+            assert np.array_equal(model.params[name], p)
+    finally:
+        os.unlink(path)
+
+
+def test_what_cannot_be_saved(tmp_path):
+    class Mine(mr.LSTM):
+        pass
+
+    file = tmp_path / "m.npz"
+    file.write_bytes(b"old")
+    with pytest.raises(TypeError, match="minirnn's own layers"):
+        mr.save(mr.Sequential(Mine(1, 2)), file)
+    with pytest.raises(OSError):
+        mr.save(mr.RNN(1, 2), tmp_path / "nowhere" / "m.npz")
+    assert file.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+SAVER = """
+import sys, minirnn as mr
+model = mr.LSTM(64, 256, rng=0)
+print("ready", flush=True)
+for k in range(10**6):
+    model.params["b"][...] = k
+    mr.save(model, sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_killed_while_saving_there_is_the_old_file_or_the_new_one(tmp_path):
+    file = tmp_path / "m.npz"
+    for k in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(file)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "ready\n"
+        while not file.exists():
+            time.sleep(0.001)
+        time.sleep(0.01 + 0.0037 * k)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        model = mr.load(file)
+        assert (model.params["b"] == model.params["b"][0]).all()
