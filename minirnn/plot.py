@@ -220,7 +220,8 @@ def forecast(
     ax = _axes(ax, 10, 4.5)
     ax.plot(time, actual, color="black", linewidth=1.6, label="actual")
     for (label, (when, values)), style in zip(forecasts.items(), STYLES, strict=False):
-        ax.plot(when, values, label=label, markersize=3.5, linewidth=1.2, **style)
+        every = max(1, len(values) // 150)
+        ax.plot(when, values, label=label, markersize=3.5, markevery=every, linewidth=1.2, **style)
     if split is not None:
         ax.axvline(split, color="grey", linewidth=1)
         ax.annotate(

@@ -1,8 +1,9 @@
 """Small digits read row by row: the offline default of the experiments with images.
 
 The UCI digits, 8 x 8 pixels, 1297 for training and the last 500, of other writers, for testing.
-An LSTM reads the 8 rows from the top down and answers after the last one. Beside it: one linear
-layer that sees all 64 pixels at once, and the most frequent class.
+LSTMs read the 8 rows from the top down and from the bottom up; half of what they have seen is
+dropped in training, and every image is moved by up to one pixel each time it is shown. Beside them:
+one linear layer that sees all 64 pixels at once, and the most frequent class.
 """
 
 from pathlib import Path
@@ -43,8 +44,13 @@ def run(
         mr.Bidirectional(mr.LSTM(8, 64, **o), mr.LSTM(8, 64, **o)), mr.Last(both=True),
         mr.Dropout(0.5), mr.Linear(128, 10, **o),
     )  # fmt: skip
+
+    def moved(rng):
+        for some, target in batches.shuffled(x, y, 32, rng):
+            yield move(some, rng), target
+
     mr.fit(
-        model, mr.softmax_cross_entropy, lambda rng: batches.shuffled(x, y, 32, rng), mr.Adam(),
+        model, mr.softmax_cross_entropy, moved, mr.Adam(),
         epochs, schedule=mr.cosine(0.005, epochs), max_norm=5.0, rng=rng, progress=progress,
     )  # fmt: skip
     parts = {"train": in_order(x, y), "test": in_order(x_test, y_test)}
@@ -57,6 +63,14 @@ def run(
     }  # fmt: skip
     if out is not None:
         draw(out, model, x_test, y_test, test)
+    return result
+
+
+def move(x, rng):
+    """Images x (8, B, 8), each moved by -1, 0 or 1 pixels along both axes."""
+    wide, result = np.pad(x, ((1, 1), (0, 0), (1, 1))), np.empty_like(x)
+    for b, (down, right) in enumerate(rng.integers(0, 3, (x.shape[1], 2))):
+        result[:, b] = wide[down : down + 8, b, right : right + 8]
     return result
 
 

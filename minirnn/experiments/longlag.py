@@ -22,10 +22,11 @@ MODELS: dict[str, Any] = {
 }
 
 
-def sweep(task, lags, classes, score, batches, lr, seed, progress):
+def sweep(task, lags, classes, score, batches, lr, seed, progress, practice=None):
     """Train every model for every lag; returns {model: {lag: score}}.
 
-    task: a function (rng, lag, B) to x, target, mask. score: a function (logits, target, mask).
+    task: a function (rng, lag, B) to x, target, mask; practice: another one to train with. score: a
+    function (logits, target, mask).
     """
     from tqdm import tqdm
 
@@ -39,7 +40,7 @@ def sweep(task, lags, classes, score, batches, lr, seed, progress):
                 o = {"rng": (rng := np.random.default_rng(seed)), "dtype": np.float32}
                 model = mr.Sequential(cell(x.shape[2], H, **o), mr.Linear(H, classes, **o))
                 with suppress(FloatingPointError):  # it has exploded: its score says so
-                    train(model, task, lag, name, batches, lr, rng, bar)
+                    train(model, practice or task, lag, name, batches, lr, rng, bar)
                 y, _, _ = model.forward(x)
                 result[name][f"lag {lag}"] = score(y, target, mask)
     return result

@@ -90,14 +90,15 @@ def rmse(error):
 
 
 def draw(out, predictions):
+    import matplotlib.pyplot as plt
+
     from minirnn import plot
 
     out.mkdir(parents=True, exist_ok=True)
-    lines = {}
-    for b, series in enumerate(("1 2 3 4", "4 5 6 7")):
-        lines[f"{series}, right"] = Y_NEW[:, b, 0]
-        for name, y in predictions.items():
-            lines[f"{series}, {name}"] = y[:, b, 0]
-    ax = plot.curves(lines, "step", "answer", log=False)
-    ax.set_title("Two series that were not in training")
-    plot.save(ax, out / "series-predictor.png")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for b, (ax, series) in enumerate(zip(axes, ("1 2 3 4", "4 5 6 7"), strict=True)):
+        lines = {"right answer": Y_NEW[:, b, 0]} | {n: y[:, b, 0] for n, y in predictions.items()}
+        plot.curves(lines, "step", "answer", log=False, ax=ax)
+        ax.set_title(f"{series}, not in training")
+    figure.savefig(out / "series-predictor.png", dpi=120)
+    plt.close(figure)
