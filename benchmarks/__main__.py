@@ -103,7 +103,7 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description="Run all benchmarks.")
     parser.add_argument("--quick", action="store_true", help="some of them, in two minutes")
-    parser.add_argument("--only", help="sections whose name contains this")
+    parser.add_argument("--only", help="sections whose name contains this; the others stay as they are in --out")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"))
     arguments = parser.parse_args()
@@ -129,7 +129,12 @@ def main():
             found["results"].append({"section": section, **case, "figures": figures})
     found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    file = arguments.out / "results.json"
+    if arguments.only is not None and file.exists():
+        before, new = json.loads(file.read_text()), {c[0] for c in cases}
+        found["results"] += [r for r in before["results"] if r["section"] not in new]
+        found["minutes"] = before["minutes"]
+    file.write_text(json.dumps(found, indent=1) + "\n")
     text = report.markdown(found)
     (arguments.out / "results.md").write_text(text)
     print(text)

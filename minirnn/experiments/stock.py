@@ -1,8 +1,9 @@
 """A share's price one day ahead, and why a network is worse at it than doing nothing.
 
 ``classic`` is what many introductions do: the mean of open, high, low and close of Microsoft,
-2012 to 2017, scaled to 0..1 by its minimum and maximum, the first 70 % for training, an LSTM of
-25 units that gets yesterday's price, five epochs one day at a time in their order. It is far off
+2012 to 2017, scaled to 0..1 by the minimum and maximum (of all of it, as those programs do, though
+nobody knows the future's), the first 70 % for training, an LSTM of 25 units with Keras' start that
+gets yesterday's price, five epochs one day at a time in their order. It is far off
 where the price is higher than it ever was in training: its hidden units, each within -1..1, have
 nothing to say there. ``classic, shuffled`` is the same with the days in random order.
 
@@ -21,6 +22,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, stock
+from minirnn.initializers import glorot_uniform
 
 TITLE = "a share's price one day ahead: the classic LSTM, and why persistence beats it"
 SECONDS = 10
@@ -66,9 +68,10 @@ def rmse(error):
 
 def classic(price, split, epochs, shuffle, rng, progress):
     """Forecasts of the days 1, 2, ..., each from the price of the day before."""
-    low, high = price[:split].min(), price[:split].max()
+    low, high = price.min(), price.max()
     scaled = ((price - low) / (high - low))[:, None]
     model = mr.Sequential(mr.LSTM(1, 25, rng=rng), mr.Last(), mr.Linear(25, 1, rng=rng))
+    model.params["0.W_x"][...] = glorot_uniform(rng, 1, 100)  # over all gates at once, as Keras
     x, target = scaled[None, : split - 1], scaled[1:split]
 
     def one_by_one(rng):
