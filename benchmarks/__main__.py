@@ -103,7 +103,9 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description="Run all benchmarks.")
     parser.add_argument("--quick", action="store_true", help="some of them, in two minutes")
-    parser.add_argument("--only", help="sections whose name contains this; the others stay as they are in --out")
+    parser.add_argument(
+        "--only", help="sections whose name contains this; the others stay as they are in --out"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"))
     arguments = parser.parse_args()
