@@ -44,8 +44,8 @@ def set_num_threads(n: int) -> None:
 def blocks(rows: int, work: float) -> list[slice]:
     """Cut so many rows in two, where there is enough to do; work: multiplications in all.
 
-    More than two would serve more than two cores, and slow down fewer: with few rows the BLAS
-    spends its time on laying out the weights.
+    More than two would serve more than two cores, and slow down fewer: every block lays out the
+    weights for itself.
     """
     if rows < 32 or work < 1e7:
         return [slice(0, rows)]
@@ -78,9 +78,12 @@ def in_pieces(function: Callable, *arguments: Any) -> None:
     cache from one line of the function to the next. It must work row by row."""
     arrays = [a for a in arguments if isinstance(a, np.ndarray)]
     rows, size = len(arrays[0]), arrays[0].size
+    n = 1 + 2**15 * rows // size
+    if rows <= n:  # the usual case of a small network, in which what follows takes longer
+        function(*arguments)
+        return
 
     def run(block):
-        n = 1 + 2**15 * rows // size
         for k in range(block.start, block.stop, n):
             m = slice(k, min(k + n, block.stop))
             function(*(a[m] if isinstance(a, np.ndarray) else a for a in arguments))
