@@ -44,8 +44,7 @@ def timed(quick, turns, seconds):
     """Yield (section, case, function) for all that is timed in this process."""
     shapes = work.SHAPES[:3] if quick else work.SHAPES
     dtypes = ("float32",) if quick else work.DTYPES
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = sorted({1, min(2, cores)})[-1 if quick else 0 :]
+    threads = sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]
 
     def case(section, make, *arguments, threads, **names):
         def measure():

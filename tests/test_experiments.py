@@ -1,6 +1,5 @@
 """Every experiment, in a short run on its real data: baselines, pictures, the same for a seed."""
 
-import importlib
 import json
 import os
 
@@ -17,10 +16,6 @@ ON_REAL_DATA = {
 TIMES = ("seconds", "ms a training step")
 
 
-def module_of(name):
-    return importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
-
-
 def without_times(result):
     return {k: {p: v for p, v in own.items() if p not in TIMES} for k, own in result.items()}
 
@@ -29,7 +24,7 @@ def without_times(result):
 def test_a_short_run(name, tmp_path, capsys, monkeypatch):
     if name in ON_REAL_DATA and not os.environ.get("MINIRNN_DATA"):
         pytest.skip("MINIRNN_DATA does not name a folder with real data")
-    module = module_of(name)
+    module = cli.module_of(name)
     for constant in {"reverse": ["BATCHES"], "adding": ["EPOCH"]}.get(name, []):
         monkeypatch.setattr(module, constant, 3)
     assert cli.main([name, "--quick", "--out", str(tmp_path)]) == 0
@@ -55,7 +50,7 @@ def test_all_of_them_make_one_table(tmp_path, capsys, monkeypatch):
 
 
 def test_the_cook_by_hand_is_exact_and_made_of_zeros_and_ones():
-    cook = module_of("cook")
+    cook = cli.module_of("cook")
     model = cook.by_hand()
     for name in ("0.W_x", "0.W_h", "1.W"):
         assert set(np.unique(model.params[name])) == {0, 1}
@@ -74,7 +69,7 @@ def test_the_bag_of_words_has_the_right_gradient():
 
 
 def test_a_bag_of_words_cannot_tell_negations_apart():
-    polarity = module_of("polarity")
+    polarity = cli.module_of("polarity")
     sentences, labels = polarity.negation(np.random.default_rng(0), 2000)
     words = [tuple(sorted(s)) for s in sentences]
     by_bag = {}
@@ -86,7 +81,7 @@ def test_a_bag_of_words_cannot_tell_negations_apart():
 
 
 def test_witten_bell_is_a_distribution_and_beats_counting_less():
-    char_lm = module_of("char_lm")
+    char_lm = cli.module_of("char_lm")
     rng = np.random.default_rng(0)
     text = np.cumsum(rng.choice([1, 1, 1, 2], 3000)) % 5
     bits = [char_lm.witten_bell(text[:2500], text[2500:], 5, n) for n in (1, 2, 3)]

@@ -12,13 +12,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, images
-from minirnn.experiments.common import (
-    accuracy,
-    in_order,
-    logistic_regression,
-    most_frequent,
-    rows,
-)
+from minirnn.experiments.common import image_baselines, in_order, rows, scores
 
 TITLE = "CIFAR-10 read row by row: RNN and LSTM beside a linear layer"
 SECONDS = 15
@@ -40,7 +34,7 @@ def run(
         train, y = train[:500], y[:500]
     mean = train.mean(axis=(0, 1, 2)) / 255
     x, x_test = (rows(p) - np.tile(mean, 32).astype(np.float32) for p in (train, test))
-    parts = {"train": in_order(x, y), "test": in_order(x_test, y_test)}
+    parts = (x, y), (x_test, y_test)
     result, curves = {}, {}
     for name, cell in (("tanh RNN(64)", mr.RNN), ("LSTM(64)", mr.LSTM)):
         rng = np.random.default_rng(seed)
@@ -48,18 +42,12 @@ def run(
         model = mr.Sequential(cell(96, 64, **o), mr.Last(), mr.Linear(64, 10, **o))
         history = mr.fit(
             model, mr.softmax_cross_entropy, lambda rng: batches.shuffled(x, y, 64, rng),
-            mr.Adam(), epochs, validation=lambda rng: in_order(x_test, y_test), rng=rng,
+            mr.Adam(), epochs, validation=lambda rng: in_order(*parts[1]), rng=rng,
             progress=progress,
         )  # fmt: skip
         curves |= {f"{name}, train": history.loss, f"{name}, test": history.val_loss}
-        result[name] = {part: accuracy(model, data) for part, data in parts.items()}
-        parts = {"train": in_order(x, y), "test": in_order(x_test, y_test)}
-    result["linear layer, all pixels"] = logistic_regression(
-        (x, y), (x_test, y_test), 10, epochs, rng, 64
-    )
-    result["most frequent class"] = {
-        "train": most_frequent(y, y), "test": most_frequent(y, y_test)
-    }  # fmt: skip
+        result[name] = scores(model, *parts)
+    result |= image_baselines(*parts, epochs, rng, 64, kind="class")
     if out is not None:
         from minirnn import plot
 

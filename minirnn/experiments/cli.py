@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_experiment(sub: Any, name: str) -> None:
-    module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+    module = module_of(name)
     add = sub.add_parser(
         name,
         help=module.TITLE,
@@ -94,6 +94,21 @@ def add_options(add: Any, out: Path) -> None:
     add.add_argument("--quick", action="store_true", help="a short run, to see that it works")
 
 
+def module_of(name: str) -> Any:
+    """The module of an experiment."""
+    return importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+
+
+def runs_of(module: Any, seeds: range, out: Path, arguments: Any, **options: Any) -> list[dict]:
+    """What an experiment returns for each seed; the first also draws its pictures."""
+    return [
+        module.run(
+            seed, out if seed == seeds[0] else None, arguments.epochs, arguments.quick, **options
+        )
+        for seed in seeds
+    ]
+
+
 def run_experiment(arguments: argparse.Namespace) -> int:
     module, name = arguments.module, arguments.name
     print(f"{name}: {module.TITLE}")
@@ -103,11 +118,9 @@ def run_experiment(arguments: argparse.Namespace) -> int:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         if arguments.json.is_dir():
             raise IsADirectoryError(f"--json: {arguments.json} is a folder")
-    runs, started = [], time.perf_counter()
-    for seed in seeds:
-        out = arguments.out if seed == seeds[0] else None
-        options = {name: getattr(arguments, name) for name in getattr(module, "OPTIONS", {})}
-        runs.append(module.run(seed, out, arguments.epochs, arguments.quick, **options))
+    options = {option: getattr(arguments, option) for option in getattr(module, "OPTIONS", {})}
+    started = time.perf_counter()
+    runs = runs_of(module, seeds, arguments.out, arguments, **options)
     print(table(runs, module.UNIT, getattr(module, "DIGITS", ".1f")))
     print(f"\n{time.perf_counter() - started:.1f} s; seeds {seeds[0]} to {seeds[-1]}; pictures:")
     for picture in sorted(arguments.out.glob("*.png")):
@@ -129,13 +142,11 @@ def run_all(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     seeds, parts, failed = range(arguments.seed, arguments.seed + arguments.seeds), [], []
     for name in arguments.only:
-        module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+        module = module_of(name)
         print(f"{name}: {module.TITLE}", flush=True)
-        started, runs = time.perf_counter(), []
+        started = time.perf_counter()
         try:
-            for seed in seeds:
-                out = arguments.out / name if seed == seeds[0] else None
-                runs.append(module.run(seed, out, arguments.epochs, arguments.quick))
+            runs = runs_of(module, seeds, arguments.out / name, arguments)
         except OSError as error:
             print(f"minirnn: {error}", file=sys.stderr)
             failed.append(name)
@@ -176,7 +187,7 @@ def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f
 
 def list_experiments(arguments: argparse.Namespace) -> int:
     for name in EXPERIMENTS:
-        module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+        module = module_of(name)
         print(f"{name:<12} {module.SECONDS:>4} s   {module.TITLE}")
     return 0
 

@@ -1,6 +1,6 @@
 """What the experiments with classes share: accuracy, and the baselines without memory."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,32 @@ def in_order(x: np.ndarray, target: np.ndarray, size: int = 500) -> Iterable[tup
         yield x[:, k : k + size], target[k : k + size]
 
 
+def scores(model: Any, train: tuple, test: tuple) -> dict[str, float]:
+    """Accuracy on both parts, each (x, target)."""
+    return {"train": accuracy(model, in_order(*train)), "test": accuracy(model, in_order(*test))}
+
+
+def recording(losses: list[float]) -> Callable:
+    """``softmax_cross_entropy`` that also puts the loss of each batch into a list."""
+
+    def loss_fn(logits, target):
+        loss, dy = mr.softmax_cross_entropy(logits, target)
+        losses.append(loss)
+        return loss, dy
+
+    return loss_fn
+
+
+def image_baselines(train, test, epochs, rng, size=128, lr=1e-3, kind="digit"):
+    """What a recurrent network is held against: all pixels at once, and the most frequent class."""
+    return {
+        "linear layer, all pixels": logistic_regression(train, test, 10, epochs, rng, size, lr),
+        f"most frequent {kind}": {
+            part: most_frequent(train[1], y) for part, y in (("train", train[1]), ("test", test[1]))
+        },
+    }
+
+
 def most_frequent(train: np.ndarray, test: np.ndarray) -> float:
     """The accuracy of always answering the most frequent class of the training part."""
     return 100 * float(np.mean(test == np.bincount(train).argmax()))
@@ -45,9 +71,7 @@ def logistic_regression(train, test, classes, epochs, rng, size=128, lr=1e-3, dt
         model, mr.softmax_cross_entropy, lambda rng: batches.shuffled(x, y, size, rng),
         mr.Adam(lr), epochs, rng=rng, progress=False,
     )  # fmt: skip
-    return {
-        "train": accuracy(model, in_order(x, y)), "test": accuracy(model, in_order(x_test, y_test))
-    }  # fmt: skip
+    return scores(model, (x, y), (x_test, y_test))
 
 
 def rows(images: np.ndarray, dtype: Any = "float32") -> np.ndarray:

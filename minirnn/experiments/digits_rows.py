@@ -13,13 +13,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, images
-from minirnn.experiments.common import (
-    accuracy,
-    in_order,
-    logistic_regression,
-    most_frequent,
-    rows,
-)
+from minirnn.experiments.common import image_baselines, rows, scores
 
 TITLE = "8 x 8 digits, row by row, with the data that come along"
 SECONDS = 30
@@ -53,14 +47,9 @@ def run(
         model, mr.softmax_cross_entropy, moved, mr.Adam(),
         epochs, schedule=mr.cosine(0.005, epochs), max_norm=5.0, rng=rng, progress=progress,
     )  # fmt: skip
-    parts = {"train": in_order(x, y), "test": in_order(x_test, y_test)}
-    result = {"bidirectional LSTM": {part: accuracy(model, data) for part, data in parts.items()}}
-    result["linear layer, all pixels"] = logistic_regression(
-        (x, y), (x_test, y_test), 10, epochs, rng, 32, 0.01
-    )
-    result["most frequent digit"] = {
-        "train": most_frequent(y, y), "test": most_frequent(y, y_test)
-    }  # fmt: skip
+    parts = (x, y), (x_test, y_test)
+    result = {"bidirectional LSTM": scores(model, *parts)}
+    result |= image_baselines(*parts, epochs, rng, 32, 0.01)
     if out is not None:
         draw(out, model, x_test, y_test, test)
     return result

@@ -14,7 +14,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import images
-from minirnn.experiments.common import accuracy, in_order, logistic_regression, most_frequent
+from minirnn.experiments.common import image_baselines, recording, scores
 
 TITLE = "MNIST at 16 x 16: RNN, bidirectional, three GRU layers, LSTM, 100 batches each"
 SECONDS = 40
@@ -65,24 +65,15 @@ def run(
         model = mr.Sequential(*models({"rng": rng, "dtype": np.float32})[name]())
         curves[name] = []
 
-        def record(logits, target, losses=curves[name]):
-            loss, dy = mr.softmax_cross_entropy(logits, target)
-            losses.append(loss)
-            return loss, dy
-
         def some(rng):
             for _ in range(steps):
                 chosen = rng.integers(0, len(y), 500)
                 yield x[:, chosen], y[chosen]
 
-        mr.fit(model, record, some, mr.Adam(0.01), epochs or 1, rng=rng, progress=progress)
-        parts = {"train": in_order(x[:, :10000], y[:10000]), "test": in_order(x_test, y_test)}
-        result[name] = {part: accuracy(model, data) for part, data in parts.items()}
-    linear = logistic_regression((x, y), (x_test, y_test), 10, 1, rng, 500, 0.01)
-    result["linear layer, all pixels"] = linear
-    result["most frequent digit"] = {
-        "train": most_frequent(y, y), "test": most_frequent(y, y_test)
-    }  # fmt: skip
+        loss_fn = recording(curves[name])
+        mr.fit(model, loss_fn, some, mr.Adam(0.01), epochs or 1, rng=rng, progress=progress)
+        result[name] = scores(model, (x[:, :10000], y[:10000]), (x_test, y_test))
+    result |= image_baselines((x, y), (x_test, y_test), 1, rng, 500, 0.01)
     if out is not None:
         from minirnn import plot
 

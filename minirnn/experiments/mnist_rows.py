@@ -14,13 +14,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, images
-from minirnn.experiments.common import (
-    accuracy,
-    in_order,
-    logistic_regression,
-    most_frequent,
-    rows,
-)
+from minirnn.experiments.common import image_baselines, rows, scores
 
 TITLE = "MNIST read row by row: LSTM(30) as in the books, and 98.5 % with GRU(128)"
 SECONDS = 120
@@ -41,31 +35,25 @@ def run(
     n = 2000 if quick else len(y)
     x, y, x_test, y_test = rows(train[:n]), y[:n], rows(test[:n]), y_test[:n]
     result, curves = {}, {}
-    for name, (cell, H, optimizer, size, default) in {
-        "classic LSTM(30)": (mr.LSTM, 30, mr.RMSProp(1e-3), 128, 10),
-        "GRU(128)": (mr.GRU, 128, mr.Adam(), 128, 8),
-    }.items():
-        rng = np.random.default_rng(seed)
-        o, k = {"rng": rng, "dtype": np.float32}, epochs or (1 if quick else default)
-        classic = isinstance(optimizer, mr.RMSProp)
-        end = (mr.Last(),) if classic else (mr.Last(), mr.Dropout(0.3))
-        model = mr.Sequential(cell(28, H, **o), *end, mr.Linear(H, 10, **o))
-        started = time.perf_counter()
+    parts = (x, y), (x_test, y_test)
+    for name, default in (("classic LSTM(30)", 10), ("GRU(128)", 8)):
+        rng, k = np.random.default_rng(seed), epochs or (1 if quick else default)
+        o = {"rng": rng, "dtype": np.float32}
+        if name.startswith("classic"):
+            layers = (mr.LSTM(28, 30, **o), mr.Last(), mr.Linear(30, 10, **o))
+            optimizer, options = mr.RMSProp(1e-3), {}
+        else:
+            layers = (mr.GRU(28, 128, **o), mr.Last(), mr.Dropout(0.3), mr.Linear(128, 10, **o))
+            optimizer, options = mr.Adam(), {"schedule": mr.cosine(0.006, k), "max_norm": 1.0}
+        model, started = mr.Sequential(*layers), time.perf_counter()
         history = mr.fit(
-            model, mr.softmax_cross_entropy,
-            lambda rng, size=size: batches.shuffled(x, y, size, rng), optimizer, k,
-            schedule=None if classic else mr.cosine(0.006, k), max_norm=None if classic else 1.0,
-            rng=rng, progress=progress,
+            model, mr.softmax_cross_entropy, lambda rng: batches.shuffled(x, y, 128, rng),
+            optimizer, k, rng=rng, progress=progress, **options,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         curves[name] = history.loss
-        parts = {"train": in_order(x, y), "test": in_order(x_test, y_test)}
-        result[name] = {part: accuracy(model, data) for part, data in parts.items()}
-        result[name]["seconds"] = seconds
-    linear = logistic_regression((x, y), (x_test, y_test), 10, 1 if quick else 5, rng)
-    result["linear layer, all pixels"] = linear
-    frequent = {"train": most_frequent(y, y), "test": most_frequent(y, y_test)}
-    result["most frequent digit"] = frequent
+        result[name] = scores(model, *parts) | {"seconds": seconds}
+    result |= image_baselines(*parts, 1 if quick else 5, rng)
     if out is not None:
         from minirnn import plot
 

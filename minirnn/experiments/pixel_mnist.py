@@ -14,13 +14,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, images
-from minirnn.experiments.common import (
-    accuracy,
-    in_order,
-    logistic_regression,
-    most_frequent,
-    rows,
-)
+from minirnn.experiments.common import accuracy, image_baselines, in_order, recording, rows
 from minirnn.initializers import chrono, identity
 
 TITLE = "MNIST pixel by pixel, 784 steps: LSTM with chrono and RNN with identity start"
@@ -62,22 +56,15 @@ def run(
         rng = np.random.default_rng(seed)
         model, lr = make(name, {"rng": rng, "dtype": np.float32})
         started, losses = time.perf_counter(), []
-
-        def record(logits, target, losses=losses):
-            loss, dy = mr.softmax_cross_entropy(logits, target)
-            losses.append(loss)
-            return loss, dy
-
         mr.fit(
-            model, record, lambda rng: batches.shuffled(x, y, 100, rng), mr.Adam(), epochs,
-            schedule=mr.cosine(lr, epochs), max_norm=1.0, rng=rng, progress=progress,
+            model, recording(losses), lambda rng: batches.shuffled(x, y, 100, rng), mr.Adam(),
+            epochs, schedule=mr.cosine(lr, epochs), max_norm=1.0, rng=rng, progress=progress,
         )  # fmt: skip
         curves[name] = np.array(losses).reshape(-1, min(20, len(losses))).mean(axis=1)
         result[name] = {"test": accuracy(model, in_order(x_test, y_test))}
         result[name]["seconds"] = time.perf_counter() - started
-    linear = logistic_regression((x, y), (x_test, y_test), 10, 1 if quick else 5, rng)
-    result["linear layer, all pixels"] = {"test": linear["test"]}
-    result["most frequent digit"] = {"test": most_frequent(y, y_test)}
+    baselines = image_baselines((x, y), (x_test, y_test), 1 if quick else 5, rng)
+    result |= {name: {"test": own["test"]} for name, own in baselines.items()}
     if out is not None:
         from minirnn import plot
 
