@@ -26,6 +26,29 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#56B4E9", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "D"},
 )
 
+# A gate has the same colour in every picture; the candidates g and n share one.
+GATES = {"i": "#0072B2", "f": "#D55E00", "g": "#009E73", "o": "#CC79A7", "r": "#E69F00",
+         "z": "#56B4E9", "n": "#009E73", "h": "#000000", "c": "#777777"}  # fmt: skip
+
+
+def style() -> None:
+    """The look of the notebooks: sharp, small, the colours above in order. Call it once."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update(
+        {
+            "figure.dpi": 90,
+            "figure.figsize": (7, 3.2),
+            "figure.constrained_layout.use": True,
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": plt.cycler(color=[s["color"] for s in STYLES]),
+            "legend.frameon": False,
+            "image.cmap": "gray",
+        }
+    )
+
 
 def _axes(ax: Axes | None, width: float = 7, height: float = 4) -> Axes:
     if ax is None:
@@ -125,6 +148,47 @@ def heat(
         ax.set_xticks(range(T), [str(token) for token in tokens])
     ax.set_xlabel("step" if tokens is None else "token at each step")
     ax.set_ylabel("unit")
+    return ax
+
+
+def gates(
+    traced: Mapping[str, np.ndarray], names: str = "ifgo", unit: int = 0, row: int = 0,
+    tokens: Sequence[Any] | None = None, ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Draw gates and states of one unit over time, each in its colour.
+
+    traced: name to (T, B, H), from ``mr.trace``. names: which, of the letters in ``GATES``.
+    """
+    ax = _axes(ax, 7, 2.6)
+    for k, name in enumerate(names):
+        if name not in traced or name not in GATES:
+            raise ValueError(f"names: expected letters of {sorted(GATES)} in traced, got {name!r}")
+        values = traced[name][:, row, unit]
+        every = (k * max(1, len(values) // 40), max(1, len(values) // 8))
+        look = {"marker": "osvD^"[k % 5], "markersize": 4, "markevery": every, "linewidth": 1.4}
+        ax.plot(values, label=name, color=GATES[name], **look)
+    if tokens is not None:
+        ax.set_xticks(range(len(tokens)), [str(token) for token in tokens])
+    else:
+        ax.locator_params(axis="x", integer=True)
+    ax.set(xlabel="step t" if tokens is None else "token at each step", ylabel=f"unit {unit}")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def error_map(errors: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
+    """Draw which block of a gradient is wrong for the loss of which step: label to (T,).
+
+    Black is wrong (1 or more), white is right (1e-8 or less), on a logarithmic scale.
+    """
+    values = np.array([checks.floats(row, label) for label, row in errors.items()])
+    ax = _axes(ax, 2.4 + 0.4 * values.shape[1], 0.8 + 0.2 * len(values))
+    shown = np.log10(np.clip(values, 1e-8, 1))
+    image = ax.imshow(shown, aspect="auto", cmap="gray_r", vmin=-8, vmax=0, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label="relative error, power of 10")
+    ax.set_yticks(range(len(values)), list(errors))
+    ax.set_xticks(range(values.shape[1]))
+    ax.set_xlabel("the loss is that of step t alone")
     return ax
 
 

@@ -1,0 +1,220 @@
+"""Make the notebooks from their sources, or check that they are what the sources make.
+
+    python notebooks/build.py                 # run all and write notebooks/*.ipynb
+    python notebooks/build.py 03 06           # some of them
+    python notebooks/build.py --check         # run all; fail if one differs from what is committed
+    python notebooks/build.py --solved        # run all with the solutions; every check must pass
+
+A source is ``notebooks/source/NN_name.py`` in jupytext's percent format. Cells with these tags are
+special: ``exercise`` (what the student fills in), ``solution`` (its answer, stripped; with
+``--solved`` it stands in place of the exercise), ``check`` (may fail, and in the unsolved notebook
+must), ``clock`` (shows measured times: its output is kept from the committed notebook as long as
+the code up to there has not changed, so that a rebuild is the same byte for byte; ``--fresh``
+measures anew).
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+HERE = Path(__file__).resolve().parent
+# One thread for NumPy's own products, so that sums are in the same order on every machine; no
+# sliders.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MINIRNN_STATIC": "1", "NO_COLOR": "1"}
+LIMIT = 90  # seconds a notebook may take
+SIZE = 1_000_000  # bytes
+
+
+def sources() -> list[Path]:
+    return sorted((HERE / "source").glob("[0-9][0-9]_*.py"))
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def cells_of(source: Path, solved: bool) -> nbformat.NotebookNode:
+    """The notebook without outputs: as students see it, or solved."""
+    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    left_out = "exercise" if solved else "solution"
+    cells = [cell for cell in notebook.cells if left_out not in tags(cell)]
+    seen: dict[str, int] = {}
+    for cell in cells:
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = f"{digest}-{seen[digest]}"
+        kept = [tag for tag in tags(cell) if tag in ("exercise", "check", "clock")]
+        cell.metadata = nbformat.from_dict({"tags": kept} if kept else {})
+        if "check" in kept and not solved:  # so that Run All goes on after it
+            cell.metadata["tags"] = [*kept, "raises-exception"]
+    return nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+    )
+
+
+def execute(notebook: nbformat.NotebookNode) -> None:
+    """Run all cells in a kernel of their own, in the folder of the notebooks."""
+    os.environ.update(ENVIRONMENT)
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", record_timing=False,
+        resources={"metadata": {"path": str(HERE)}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )  # fmt: skip
+    client.execute()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [tidy(output) for output in merged(cell.outputs)]
+            cell.metadata.pop("execution", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+
+
+def merged(outputs):
+    """Pieces of one stream, which come cut at random, as one."""
+    found = []
+    for output in outputs:
+        if output.output_type == "stream" and found and found[-1].get("name") == output.name:
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
+
+
+def tidy(output):
+    """Without what differs from run to run: addresses in memory."""
+    for data in (output, output.get("data", {})):
+        for key in ("text", "text/plain"):
+            if isinstance(data.get(key), str):
+                data[key] = re.sub(r" at 0x[0-9a-f]+", "", data[key])
+    return output
+
+
+def keep_clocks(notebook, committed: Path) -> None:
+    """Take the outputs of ``clock`` cells over from the committed notebook, if nothing changed."""
+    if not committed.exists():
+        return
+    old = nbformat.read(committed, as_version=4)
+    for new_cell, old_cell in zip(notebook.cells, old.cells, strict=False):
+        if (new_cell.id, tags(new_cell)) != (old_cell.id, tags(old_cell)):
+            return
+        if "clock" in tags(new_cell):
+            new_cell.outputs = old_cell.outputs
+
+
+def faults(notebook, solved: bool) -> list[str]:
+    """What must not be: checks that fail when solved, or that pass when unsolved; lost warnings."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            found += broken_links(cell.source)
+            continue
+        failed = any(output.output_type == "error" for output in cell.outputs)
+        if "check" in tags(cell) and failed == solved:
+            found.append(f"a check {'fails' if failed else 'passes unsolved'}: {cell.source!r}")
+        noise = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+        if noise:
+            found.append(f"output on stderr: {noise[0][:200]!r}")
+    return found
+
+
+def broken_links(text: str) -> list[str]:
+    """Links to files that do not exist, or as [`name`](file) to one that does not define name."""
+    found = []
+    for label, target in re.findall(r"\[([^]]*)\]\(([^)#]+)[^)]*\)", text):
+        if target.startswith(("http:", "https:")):
+            continue
+        path = HERE / target
+        if path.suffix == ".ipynb":
+            path = HERE / "source" / f"{path.stem}.py"
+        if not path.exists():
+            found.append(f"a link to {target}, which does not exist")
+        elif target.endswith(".py") and (name := re.fullmatch(r"`([A-Za-z_]\w*)`", label)):
+            defined = rf"^\s*(def|class) {name[1]}\b|^{name[1]}\b.*="
+            if not re.search(defined, path.read_text(encoding="utf-8"), re.M):
+                found.append(f"a link to {name[1]} in {target}, which does not define it")
+    return found
+
+
+def text_of(notebook) -> str:
+    return nbformat.writes(notebook, version=4) + "\n"
+
+
+def build(source: Path, check: bool, solved: bool, fresh: bool) -> tuple[str, float, list[str]]:
+    """Run one; returns its name, the seconds it took, and what is wrong."""
+    started, committed = time.perf_counter(), HERE / f"{source.stem}.ipynb"
+    notebook = cells_of(source, solved)
+    try:
+        execute(notebook)
+    except CellExecutionError as error:
+        message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()  # without colours
+        return source.stem, time.perf_counter() - started, [message]
+    seconds = time.perf_counter() - started
+    wrong = faults(notebook, solved)
+    if solved:
+        return source.stem, seconds, wrong
+    if not fresh:
+        keep_clocks(notebook, committed)
+    text = text_of(notebook)
+    if len(text) > SIZE:
+        wrong.append(f"{len(text)} bytes, more than {SIZE}")
+    if check and (not committed.exists() or not agrees(notebook, committed)):
+        wrong.append(f"{committed.name} is not what the source makes: run build.py {source.stem}")
+    elif not check:
+        committed.write_text(text, encoding="utf-8", newline="\n")
+    return source.stem, seconds, wrong
+
+
+def agrees(notebook, committed: Path) -> bool:
+    """Same cells, same text outputs. Pictures may differ from machine to machine, in a pixel."""
+
+    def shown(cell):
+        outputs = [] if "clock" in tags(cell) else cell.get("outputs", ())
+        keys = ("output_type", "text", "evalue")
+        return [([o.get(key) for key in keys], sorted(o.get("data", {}))) for o in outputs]
+
+    def essence(nb):
+        return json.dumps([(cell.id, cell.source, shown(cell)) for cell in nb.cells])
+
+    return essence(notebook) == essence(nbformat.read(committed, as_version=4))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("names", nargs="*", help="the first letters of some (default: all)")
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    parser.add_argument("--solved", action="store_true", help="write nothing, run with solutions")
+    parser.add_argument("--fresh", action="store_true", help="measure times anew")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
+    given = parser.parse_args()
+    chosen = [s for s in sources() if not given.names or s.name.startswith(tuple(given.names))]
+    if not chosen:
+        parser.error(f"names: none of {', '.join(s.stem for s in sources())}")
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        jobs = [pool.submit(build, s, given.check, given.solved, given.fresh) for s in chosen]
+        for job in concurrent.futures.as_completed(jobs):
+            name, seconds, wrong = job.result()
+            if seconds > LIMIT and given.jobs == 1:
+                wrong.append(f"it took more than {LIMIT} s")
+            print(f"{name:<28} {seconds:5.1f} s   {'WRONG' if wrong else 'ok'}", flush=True)
+            print("".join(f"    {line}\n" for line in wrong), end="", flush=True)
+            failed += bool(wrong)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
