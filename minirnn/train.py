@@ -1,6 +1,10 @@
 """The training loop: epochs of batches, validation, early stopping."""
 
+import contextlib
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +14,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.bptt import bptt, evaluate
 from minirnn.optim import clip_grad_norm
+from minirnn.resume import read_progress, write_progress
 
 HELP = "A lower learning rate, max_norm=1.0 or scaled inputs usually help."
 
@@ -24,11 +29,12 @@ class History:
     lr: list[float] = field(default_factory=list)
     best_epoch: int | None = None  # the one of the lowest val_loss, counted from 0
     stopped_early: bool = False
+    interrupted: bool = False  # by Ctrl-C
 
 
 def fit(
     model, loss_fn, data, optimizer, epochs, *, validation=None, patience=None, schedule=None,
-    max_norm=None, stateful=False, rng=None, progress=None,
+    max_norm=None, stateful=False, rng=None, progress=None, checkpoint=None, resume=False,
 ) -> History:  # fmt: skip
     """Train ``model`` in place and return what happened.
 
@@ -44,9 +50,17 @@ def fit(
         of a stream; the first of an epoch, and without it every batch, begins with zeros.
     rng: a seed or Generator, for shuffling, dropout and the like.
     progress: whether to draw a progress bar on stderr; None draws one on a terminal only.
+    checkpoint: a file to which progress is written after each epoch.
+    resume: whether to go on from that file, if there is one, to ``epochs`` in all: with the same
+        arguments the result is bitwise that of a training never interrupted, as long as ``data``
+        draws from the generator that it is given.
+
+    Ctrl-C ends the training after the batch at work: the history is returned, and with ``patience``
+    the best parameters are put back. Pressed again, it interrupts at once.
 
     Raises FloatingPointError at the first loss or gradient that is not finite, before it reaches
-    the parameters, saying at which step and where.
+    the parameters, saying at which step and where. Raises ValueError if the checkpoint is damaged,
+    or of another model or optimizer.
     """
     epochs = checks.size(epochs, "epochs")
     rng = checks.generator(rng)
@@ -56,45 +70,89 @@ def fit(
         patience = checks.size(patience, "patience")
         if validation is None:
             raise ValueError("patience: expected validation data with it, got none")
-    history = History()
-    best: dict[str, np.ndarray] = {}
-    with _progress_bar(epochs, progress) as bar:
-        for epoch in range(epochs):
-            if schedule is not None:
-                optimizer.lr = checks.number(schedule(epoch), f"schedule({epoch})", 0)
-            losses, norms, state = [], [], None
-            for number, batch in enumerate(batches_of(data, rng, "data")):
-                where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
-                arguments = (model, loss_fn, batch, state, optimizer, max_norm, rng, where)
-                loss, norm, state = _train_step(*arguments)
-                state = state if stateful else None
-                losses.append(loss)
-                norms.append(norm)
-            history.loss.append(float(np.mean(losses)))
-            history.grad_norm.append(float(np.mean(norms)))
-            history.lr.append(optimizer.lr)
-            shown = {"loss": f"{history.loss[-1]:.4g}"}
-            if validation is not None:
-                batches = batches_of(validation, rng, "validation")
-                val_loss = evaluate(model, loss_fn, batches, stateful)
-                if not np.isfinite(val_loss):
-                    raise FloatingPointError(
-                        f"epoch {epoch + 1}: the validation loss is {val_loss}"
-                    )
-                if val_loss < min(history.val_loss, default=np.inf):
-                    history.best_epoch = epoch
-                    if patience is not None:
-                        best = {name: p.copy() for name, p in model.params.items()}
-                history.val_loss.append(val_loss)
-                shown["val"] = f"{val_loss:.4g}"
-            bar.set_postfix(shown)
-            bar.update()
-            if patience is not None and epoch - (history.best_epoch or 0) >= patience:
-                history.stopped_early = True
-                break
+    if resume and checkpoint is None:
+        raise ValueError("resume: expected a checkpoint to go on from, got none")
+    history, best = History(), {}
+    carried = (model, optimizer, history, best, rng)
+    if resume and os.path.exists(checkpoint):
+        read_progress(checkpoint, *carried)
+    begin = epochs if history.stopped_early else len(history.loss)
+    with _progress_bar(epochs, begin, progress) as bar, _ctrl_c() as pressed:
+        try:
+            for epoch in range(begin, epochs):
+                if schedule is not None:
+                    optimizer.lr = checks.number(schedule(epoch), f"schedule({epoch})", 0)
+                losses, norms, state = [], [], None
+                for number, batch in enumerate(batches_of(data, rng, "data")):
+                    where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
+                    arguments = (model, loss_fn, batch, state, optimizer, max_norm, rng, where)
+                    loss, norm, state = _train_step(*arguments)
+                    state = state if stateful else None
+                    losses.append(loss)
+                    norms.append(norm)
+                    if pressed:
+                        raise KeyboardInterrupt
+                val_loss = None
+                if validation is not None:
+                    batches = batches_of(validation, rng, "validation")
+                    val_loss = evaluate(model, loss_fn, batches, stateful)
+                    if not np.isfinite(val_loss):
+                        where = f"epoch {epoch + 1}"
+                        raise FloatingPointError(f"{where}: the validation loss is {val_loss}")
+                _record(history, losses, norms, optimizer.lr, val_loss)
+                if patience is not None:
+                    if history.best_epoch == epoch:
+                        best.update({name: p.copy() for name, p in model.params.items()})
+                    history.stopped_early = epoch - history.best_epoch >= patience
+                if checkpoint is not None:
+                    write_progress(checkpoint, *carried)
+                shown = {"loss": history.loss[-1], "val": val_loss}
+                bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items() if v is not None})
+                bar.update()
+                if history.stopped_early:
+                    break
+        except KeyboardInterrupt:
+            history.interrupted = True
     for name, value in best.items():
         model.params[name][...] = value
     return history
+
+
+def _record(history, losses, norms, lr, val_loss):
+    """Add an epoch to the history."""
+    history.loss.append(float(np.mean(losses)))
+    history.grad_norm.append(float(np.mean(norms)))
+    history.lr.append(float(lr))
+    if val_loss is not None:
+        if val_loss < min(history.val_loss, default=np.inf):
+            history.best_epoch = len(history.val_loss)
+        history.val_loss.append(float(val_loss))
+
+
+@contextlib.contextmanager
+def _ctrl_c():
+    """A list that Ctrl-C puts something into; the second time it interrupts as usual.
+
+    So no optimizer is stopped halfway through the parameters. Whoever has taken the signal already,
+    and threads other than the first, are left alone.
+    """
+    pressed: list[bool] = []
+
+    def press(number, frame):
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+
+    usual = signal.default_int_handler
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is usual
+    if ours:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, usual)
 
 
 def _train_step(model, loss_fn, batch, state, optimizer, max_norm, rng, where):
@@ -134,11 +192,11 @@ def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple
         )
 
 
-def _progress_bar(epochs: int, progress: bool | None) -> Any:
+def _progress_bar(epochs: int, begin: int, progress: bool | None) -> Any:
     from tqdm import tqdm  # only here, since importing it takes a while
 
     disable = None if progress is None else not progress
-    return tqdm(total=epochs, unit="epoch", disable=disable, file=sys.stderr)
+    return tqdm(total=epochs, initial=begin, unit="epoch", disable=disable, file=sys.stderr)
 
 
 def _why_not_finite(where: str, loss: float, model: Any, batch: tuple) -> str:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from minirnn import storage
+from minirnn import npz
 from minirnn.experiments import cli
 from minirnn.experiments.catalogue import LAYERS
 
@@ -97,10 +97,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "figures.json"
     file.write_text("old")
     monkeypatch.setattr(
-        storage.os, "replace", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+        npz.os, "replace", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
     )
     with pytest.raises(OSError, match="disk full"):
-        storage.write(file, b"new")
+        npz.write(file, b"new")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minirnn as mr
-from minirnn import storage
+from minirnn import npz, storage
 from minirnn.experiments.catalogue import example
 
 
@@ -41,9 +41,9 @@ def content(model=None):
 
 def packed(header, arrays, **options):
     file = io.BytesIO()
-    header = {"sha256": storage.checksum(header, arrays)} | header
+    header = {"sha256": npz.checksum(header, arrays)} | header
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez(file, **{storage.HEADER: text}, **arrays)
+    np.savez(file, **{npz.HEADER: text}, **arrays)
     return file.getvalue()
 
 

@@ -3,13 +3,14 @@
 import argparse
 import importlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minirnn.storage import write
+from minirnn.npz import write
 
 EXPERIMENTS = (
     "series-predictor", "airline", "stock", "digits-rows", "mnist-rows", "mnist16", "cifar-rows",
@@ -22,14 +23,25 @@ EXPERIMENTS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = parser().parse_args(argv)
+    usual = signal.signal(signal.SIGINT, stop)
     try:
         return arguments.command(arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         print("\nminirnn: stopped", file=sys.stderr)
         return 130
     except OSError as error:  # a folder that cannot be written, say
         print(f"minirnn: {error}", file=sys.stderr)
         return 1
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+class Stopped(BaseException):
+    """Ctrl-C ends the program, where ``fit`` alone would only end its training."""
+
+
+def stop(*_: Any) -> None:
+    raise Stopped
 
 
 def parser() -> argparse.ArgumentParser:
