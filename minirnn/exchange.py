@@ -1,8 +1,10 @@
 """Weights from and to PyTorch and Keras: plain functions over dictionaries and lists of arrays.
 
-Neither library is imported. What differs is the layout: PyTorch keeps W transposed and two biases
-whose sum is b; Keras has our layout, but other orders of the gates. For the GRU the second bias of
-the candidate, ``b_hn``, stays apart, since r multiplies it.
+Neither library is imported; ``safetensors.numpy.save_file(to_torch(layer), path)`` makes a file of
+them. Whole models go to other runtimes by ``onnx_export.to_onnx``. What differs is the layout:
+PyTorch keeps W transposed and two biases whose sum is b; Keras has our layout, but other orders of
+the gates. For the GRU the second bias of the candidate, ``b_hn``, stays apart, since r multiplies
+it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +94,7 @@ def to_keras(cell: Any) -> list[np.ndarray]:
     """What ``set_weights`` of a ``keras.layers.SimpleRNN``, ``LSTM`` or ``GRU`` takes: kernel,
     recurrent kernel, bias. A GRU with ``reset="after"`` belongs to Keras' ``reset_after=True``."""
     kind, p = type(_plain(cell)).__name__, cell.params
-    W_x, W_h, b = (_reorder(p[n], OUR_ORDER[kind], KERAS_ORDER[kind]) for n in ("W_x", "W_h", "b"))
+    W_x, W_h, b = (reorder(p[n], OUR_ORDER[kind], KERAS_ORDER[kind]) for n in ("W_x", "W_h", "b"))
     if "b_hn" in p:
         second = np.zeros_like(b)
         second[2 * cell.hidden_size :] = p["b_hn"]
@@ -117,14 +119,14 @@ def from_keras(weights: Sequence[Any], kind: str, nonlinearity: str = "tanh") ->
         )
     cell = _make(kind, len(W_x), H, nonlinearity, W_x.dtype, "after" if two else "before")
     if two:
-        first, second = (_reorder(row, KERAS_ORDER[kind], OUR_ORDER[kind]) for row in b)
+        first, second = (reorder(row, KERAS_ORDER[kind], OUR_ORDER[kind]) for row in b)
         cell.params["b_hn"][...] = second[2 * H :]
         second[2 * H :] = 0
         cell.params["b"][...] = first + second
     else:
-        cell.params["b"][...] = _reorder(b, KERAS_ORDER[kind], OUR_ORDER[kind])
+        cell.params["b"][...] = reorder(b, KERAS_ORDER[kind], OUR_ORDER[kind])
     for name, W in (("W_x", W_x), ("W_h", W_h)):
-        cell.params[name][...] = _reorder(W, KERAS_ORDER[kind], OUR_ORDER[kind])
+        cell.params[name][...] = reorder(W, KERAS_ORDER[kind], OUR_ORDER[kind])
     return cell
 
 
@@ -142,7 +144,7 @@ def _plain(cell):
     return cell
 
 
-def _reorder(a, order, wanted):
+def reorder(a, order, wanted):
     """The blocks of gates along the last axis in another order."""
     blocks = dict(zip(order, np.split(a, len(order), axis=-1), strict=True))
     return np.concatenate([blocks[gate] for gate in wanted], axis=-1)

@@ -165,7 +165,12 @@ def gates(
             raise ValueError(f"names: expected letters of {sorted(GATES)} in traced, got {name!r}")
         values = traced[name][:, row, unit]
         every = (k * max(1, len(values) // 40), max(1, len(values) // 8))
-        look = {"marker": "osvD^"[k % 5], "markersize": 4, "markevery": every, "linewidth": 1.4}
+        look: dict[str, Any] = {
+            "marker": "osvD^"[k % 5],
+            "markersize": 4,
+            "markevery": every,
+            "linewidth": 1.4,
+        }
         ax.plot(values, label=name, color=GATES[name], **look)
     if tokens is not None:
         ax.set_xticks(range(len(tokens)), [str(token) for token in tokens])

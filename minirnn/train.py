@@ -72,7 +72,8 @@ def fit(
             raise ValueError("patience: expected validation data with it, got none")
     if resume and checkpoint is None:
         raise ValueError("resume: expected a checkpoint to go on from, got none")
-    history, best = History(), {}
+    history = History()
+    best: dict[str, np.ndarray] = {}
     carried = (model, optimizer, history, best, rng)
     if resume and os.path.exists(checkpoint):
         read_progress(checkpoint, *carried)
@@ -103,7 +104,7 @@ def fit(
                 if patience is not None:
                     if history.best_epoch == epoch:
                         best.update({name: p.copy() for name, p in model.params.items()})
-                    history.stopped_early = epoch - history.best_epoch >= patience
+                    history.stopped_early = epoch - (history.best_epoch or 0) >= patience
                 if checkpoint is not None:
                     write_progress(checkpoint, *carried)
                 shown = {"loss": history.loss[-1], "val": val_loss}

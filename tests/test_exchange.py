@@ -102,3 +102,12 @@ def test_what_cannot_be_exchanged():
         exchange.from_keras([1, 2], "LSTM")
     with pytest.raises(ValueError, match="none of a LSTM"):
         exchange.from_keras(exchange.to_keras(mr.GRU(2, 3)), "LSTM")
+
+
+def test_safetensors_there_and_back(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy", reason="extra 'exchange'")
+    layer = mr.Sequential(randomised("LSTM", D=3, H=5), randomised("LSTM", 1, D=5, H=5))
+    safetensors.save_file(exchange.to_torch(layer), tmp_path / "w.safetensors")
+    other = exchange.from_torch(safetensors.load_file(tmp_path / "w.safetensors"), "LSTM")
+    for name, p in layer.params.items():
+        assert np.array_equal(p, other.params[name])

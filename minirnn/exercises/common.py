@@ -47,7 +47,7 @@ def check(student: Callable, name: str | None = None) -> None:
 
     Prints that it is right, or raises ``Wrong``, whose message says what is wrong.
     """
-    name = name or getattr(student, "__name__", repr(student))
+    name = name or str(getattr(student, "__name__", student))
     try:
         found = _exercise(name).judge(student)
     except Wrong as wrong:

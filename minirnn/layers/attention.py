@@ -41,6 +41,7 @@ class AttentionCache(NamedTuple):
     weights: np.ndarray  # (S, B, T): alpha
     kept: Any  # of the score
     past_end: np.ndarray | None  # (T, B) bool
+    made_by: str  # the kind and the sizes of the layer
 
 
 class LuongAttention:
@@ -83,11 +84,11 @@ class LuongAttention:
         e, kept = self._score(q, k)
         weights = masked_softmax(e, past_end)
         y = np.einsum("sbt,tbm->sbm", weights, m)
-        return y, AttentionCache(q, m, k, weights, kept, past_end)
+        return y, AttentionCache(q, m, k, weights, kept, past_end, self._kind())
 
     def look_backward(self, dy, cache):
         """Returns dq, dm (but for the part through the keys), dk, and the gradients."""
-        q, m, k, alpha, kept, _ = cache
+        q, m, k, alpha, kept, *_ = cache
         dalpha = np.einsum("sbm,tbm->sbt", dy, m)
         dm = np.einsum("sbt,sbm->tbm", alpha, dy)
         de = alpha * (dalpha - np.sum(alpha * dalpha, axis=-1, keepdims=True))
@@ -110,10 +111,20 @@ class LuongAttention:
         y, cache = self.look(q, m, self.keys(m), past_end)
         return y, m, cache
 
+    def checked(self, cache):
+        """The cache, if it is one of a layer like this."""
+        cache = checks.cache_type(cache, AttentionCache)
+        if cache.made_by != self._kind():
+            raise ValueError(f"cache: made by {cache.made_by}, given to {self._kind()}")
+        return cache
+
+    def _kind(self):
+        return f"{type(self).__name__} {checks.shape_text(p.shape for p in self.params.values())}"
+
     @quiet
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns the gradients of the queries, of the memory, and of the parameters."""
-        q, m, _, _, _, past_end = checks.cache_type(cache, AttentionCache)
+        q, m, _, _, _, past_end, _ = self.checked(cache)
         dy = checks.gradient(dy, (*q.shape[:2], m.shape[-1]), self.dtype)
         dq, dm, dk, grads = self.look_backward(dy, cache)
         dm_keys, grads_keys = self.keys_backward(dk, m)

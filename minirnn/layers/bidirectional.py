@@ -9,11 +9,22 @@ The reversal is its own inverse and only moves numbers, so that its backward pas
 sequence is reversed within its own length; what lies past the end stays where it is.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from minirnn import checks
 from minirnn.layers.container import Container, join
 from minirnn.protocol import Backward, Forward
+
+
+class BidirectionalCache(NamedTuple):
+    """What ``Bidirectional.backward`` needs to know of the forward pass."""
+
+    u: Any  # the caches of the two layers
+    v: Any
+    shape: tuple[int, ...]  # of u
+    lengths: np.ndarray  # (B,)
 
 
 class Bidirectional(Container):
@@ -34,7 +45,7 @@ class Bidirectional(Container):
 
     def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
         """Returns y, the two final states (each at the end of its direction), and the cache."""
-        x = np.asarray(x)
+        x = checks.numbers(x, "x")
         if x.ndim < 2:
             raise ValueError(f"x: expected a sequence (T, B, ...), got shape {x.shape}")
         lengths = checks.lengths(lengths, *x.shape[:2])
@@ -48,11 +59,11 @@ class Bidirectional(Container):
             y = np.concatenate([u, v], axis=-1)
         else:
             y = u + v if self.merge == "sum" else (u + v) / 2
-        return y, [s_u, s_v], [(cache_u, u.shape, lengths), cache_v]
+        return y, [s_u, s_v], BidirectionalCache(cache_u, cache_v, u.shape, lengths)
 
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx, the gradients of the two initial states, and all parameters' by name."""
-        (cache_u, shape, lengths), cache_v = self.split(cache, "cache")
+        cache_u, cache_v, shape, lengths = checks.cache_type(cache, BidirectionalCache)
         K = shape[-1] * (2 if self.merge == "concat" else 1)
         du, dv = self.split_gradient(checks.gradient(dy, (*shape[:-1], K)))
         ds_u, ds_v = self.split(dstate, "dstate")

@@ -8,8 +8,10 @@ from the last piece to the first, and runs each forward once more to have its ca
     backward    piece 2 again from s2, and back;  piece 1 again from s1, and back;  ...
 
 The result is BPTT's, but for the rounding of the sum over the steps. Beside x and y, the memory is
-that of T / every states and of one piece's cache; the time is a third more.
+that of ``T / every`` states and of one piece's cache; the price is one forward pass more.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +19,17 @@ from minirnn import checks
 from minirnn.bptt import check_streams
 from minirnn.layers.container import Container
 from minirnn.protocol import Backward, Forward, map_tree
+
+
+class CheckpointCache(NamedTuple):
+    """What ``Checkpoint.backward`` needs to know of the forward pass."""
+
+    x: np.ndarray  # (T, B, ...)
+    states: list[Any]  # at the beginning of each piece, and the final one
+    seeds: list[int | None]  # of each piece
+    lengths: np.ndarray  # (B,)
+    training: bool
+    shape: tuple[int, ...]  # of y
 
 
 class Checkpoint(Container):
@@ -48,7 +61,8 @@ class Checkpoint(Container):
             if piece.start == 0:
                 y = np.empty((len(x), *own.shape[1:]), own.dtype)
             y[piece] = own
-        return y, [states[-1]], (x, states, seeds, lengths, training)
+        cache = CheckpointCache(x, states, seeds, lengths, training, y.shape)
+        return y, [states[-1]], cache
 
     def _run(self, x, piece, state, lengths, training, seed):
         own = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
@@ -56,9 +70,9 @@ class Checkpoint(Container):
 
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx, the gradient of the initial state, and those of the parameters."""
-        x, states, seeds, lengths, training = checks.cache_type(cache, tuple)
+        x, states, seeds, lengths, training, shape = checks.cache_type(cache, CheckpointCache)
         (dstate,) = self.split(dstate, "dstate")
-        dy = None if dy is None else checks.floats(dy, "dy")
+        dy = None if dy is None else checks.gradient(dy, shape)
         model, dxs = self.parts["model"], []
         total = {name: np.zeros_like(p) for name, p in self.params.items()}
         pieces = self._pieces(len(x))

@@ -8,6 +8,8 @@ learned query, which in additive attention is v alone::
     y = sum_t alpha[t] x[t]
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from minirnn import checks
@@ -38,10 +40,18 @@ class AttentionPool(BahdanauAttention):
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx (T, B, D), None, and the gradients of the parameters."""
         checks.no_state(dstate, "dstate", self)
-        B, D = cache.m.shape[1:]
+        B, D = self.checked(cache).m.shape[1:]
         dy = checks.gradient(dy, (B, D), self.dtype)
         _, dx, grads = super().backward(dy[None], cache)
         return dx, None, grads
+
+
+class HierarchicalCache(NamedTuple):
+    """What ``Hierarchical.backward`` needs to know of the forward pass."""
+
+    words: Any  # the caches of the two parts
+    sentences: Any
+    shape: tuple[int, ...]  # of x
 
 
 class Hierarchical(Container):
@@ -58,9 +68,9 @@ class Hierarchical(Container):
         super().__init__(words=words, sentences=sentences)
 
     def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
-        """Returns y, None, and the pair of the parts' caches."""
+        """Returns y, None, and the cache."""
         checks.no_state(state, "state", self)
-        x = np.asarray(x)
+        x = checks.numbers(x, "x")
         if x.ndim < 3:
             raise ValueError(f"x: expected shape (T, S, B, ...), got {x.shape}")
         of_words, of_sentences = checks.pair(lengths, "lengths")
@@ -73,12 +83,12 @@ class Hierarchical(Container):
         if y.ndim != 2:
             raise ValueError(f"words: expected one answer a sentence (S*B, D), got shape {y.shape}")
         y, _, cache = sentences.forward(y.reshape(S, B, -1), None, of_sentences, training, rng)
-        return y, None, [(word_cache, x.shape), cache]
+        return y, None, HierarchicalCache(word_cache, cache, x.shape)
 
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx like x (None for tokens), None, and all parameters' gradients."""
         checks.no_state(dstate, "dstate", self)
-        (word_cache, shape), sentence_cache = self.split(cache, "cache")
+        word_cache, sentence_cache, shape = checks.cache_type(cache, HierarchicalCache)
         words, sentences = self.parts.values()
         dy, _, sentence_grads = sentences.backward(dy, sentence_cache)
         dx, _, word_grads = words.backward(dy.reshape(-1, dy.shape[-1]), word_cache)

@@ -35,6 +35,15 @@ class Memory(NamedTuple):
     past_end: np.ndarray | None  # (T, B) bool
 
 
+class Seq2SeqCache(NamedTuple):
+    """What ``Seq2Seq.backward`` needs to know of the forward pass."""
+
+    read: Any  # of the source
+    embedding: Any
+    runs: list[Any]  # of the decoder, one or one a step
+    output: Any
+
+
 class Seq2Seq(Container):
     """x = (source, target before each step) to logits (S, B, V).
 
@@ -76,17 +85,13 @@ class Seq2Seq(Container):
         y, _, y_cache = self.parts["output"].forward(
             np.concatenate(features), None, of_target, training, rng
         )
-        return y, None, [read_cache, e_cache, runs, y_cache]
+        return y, None, Seq2SeqCache(read_cache, e_cache, runs, y_cache)
 
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns the gradients of x (a pair, each None for tokens; None if both are), None,
         and those of the parameters."""
         checks.no_state(dstate, "dstate", self)
-        if not isinstance(cache, list) or len(cache) != 4:
-            raise TypeError(
-                f"cache: expected the list of 4 that forward returned, got {cache!r:.80}"
-            )
-        read_cache, e_cache, runs, y_cache = cache
+        read_cache, e_cache, runs, y_cache = checks.cache_type(cache, Seq2SeqCache)
         memory = read_cache[0]
         df, _, out_grads = self.parts["output"].backward(dy, y_cache)
         ds, grads = None, {"output": out_grads}
@@ -197,4 +202,4 @@ def top(layer: Any, state: Any) -> np.ndarray:
 
 def attention_weights(cache: Any) -> np.ndarray:
     """The weights (S, B, T) in the cache of a ``Seq2Seq`` with attention."""
-    return np.concatenate([look_cache.weights for _, _, look_cache in cache[2]])
+    return np.concatenate([look_cache.weights for _, _, look_cache in cache.runs])

@@ -1,0 +1,127 @@
+"""Exported models compute in ONNX Runtime what they compute here."""
+
+import numpy as np
+import pytest
+from cases import arrays, randomised
+
+import minirnn as mr
+from minirnn.onnx_export import to_onnx
+from minirnn.protocol import named_leaves
+
+pytest.importorskip("onnx", reason="onnx is not installed (extra 'exchange')")
+runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed ('exchange')")
+
+
+def both(name="LSTM", merge="concat", D=3):
+    one, other = (randomised(name, seed, D=D, H=5, dtype="float32") for seed in (1, 2))
+    return mr.Bidirectional(one, other, merge=merge)
+
+
+def cell(name, D=3, seed=0):
+    return randomised(name, seed, D=D, H=5, dtype="float32")
+
+
+def linear(D, K=2):
+    layer = mr.Linear(D, K, rng=0, dtype="float32")
+    layer.params["b"][...] = [0.5, -0.25][:K]
+    return layer
+
+
+EMBEDDING = mr.Embedding(7, 3, rng=0, dtype="float32")
+MODELS = {
+    "RNN": cell("RNN"),
+    "RNN relu": cell("RNN relu"),
+    "LSTM": cell("LSTM"),
+    "LSTM peephole": cell("LSTM peephole"),
+    "GRU after": cell("GRU after"),
+    "GRU before": cell("GRU before"),
+    "bidirectional LSTM": both(),
+    "bidirectional GRU, sum": both("GRU after", "sum"),
+    "bidirectional GRU before, mean": both("GRU before", "mean"),
+    "bidirectional of a stack": mr.Bidirectional(
+        mr.Sequential(cell("RNN"), linear(5)), mr.Sequential(cell("LSTM"), linear(5))
+    ),
+    "deep bidirectional": mr.Sequential(both(), both("GRU before", D=10), linear(10)),
+    "deep": mr.Sequential(cell("LSTM"), cell("GRU after", 5), cell("RNN", 5), linear(5)),
+    "one answer": mr.Sequential(cell("LSTM"), mr.Last(), linear(5)),
+    "one answer of both": mr.Sequential(both(), mr.Last(both=True), linear(10)),
+    "tokens": mr.Sequential(EMBEDDING, mr.Dropout(0.5), cell("GRU before"), linear(5)),
+    "dropout first": mr.Sequential(mr.Dropout(0.5), cell("LSTM")),
+    "features first": mr.Sequential(linear(3), mr.Activation("relu"), cell("LSTM", 2)),
+    "squashed": mr.Sequential(cell("RNN"), linear(5), mr.Activation("sigmoid")),
+}
+
+
+def inputs(name, T=6, B=4, seed=0):
+    rng = np.random.default_rng(seed)
+    if name == "tokens":
+        return rng.integers(7, size=(T, B))
+    return rng.normal(size=(T, B, 3)).astype(np.float32)
+
+
+def session(model, tmp_path, **options):
+    to_onnx(model, tmp_path / "model.onnx", **options)
+    return runtime.InferenceSession(
+        str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_whole_sequences_of_any_size(name, tmp_path):
+    run = session(MODELS[name], tmp_path)
+    for T, B in ((6, 4), (1, 1), (17, 3)):
+        x = inputs(name, T, B)
+        (found,) = run.run(["y"], {"x": x})
+        np.testing.assert_allclose(found, MODELS[name].forward(x)[0], atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sequences_of_different_lengths(name, tmp_path):
+    run, lengths = session(MODELS[name], tmp_path, lengths=True), np.array([6, 2, 1, 5])
+    x = inputs(name)
+    past = np.arange(6)[:, None] >= lengths
+    x[past] = 6 if name == "tokens" else 100.0  # no matter what stands there
+    (found,) = run.run(["y"], {"x": x, "lengths": lengths.astype(np.int32)})
+    expected = MODELS[name].forward(x, lengths=lengths)[0]
+    np.testing.assert_allclose(found, expected, atol=2e-6, rtol=1e-5)
+    if expected.ndim == 3:
+        assert not found[past].any()
+
+
+def test_what_stands_past_the_end_may_be_no_token_and_no_number(tmp_path):
+    for name, rubbish in (("tokens", 10**6), ("LSTM", np.nan)):
+        x, lengths = inputs(name), np.array([6, 2, 1, 5])
+        x[np.arange(6)[:, None] >= lengths] = rubbish
+        run = session(MODELS[name], tmp_path, lengths=True)
+        (found,) = run.run(["y"], {"x": x, "lengths": lengths.astype(np.int32)})
+        expected = MODELS[name].forward(x, lengths=lengths)[0]
+        np.testing.assert_allclose(found, expected, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU before", "deep", "bidirectional LSTM", "tokens"])
+def test_states_go_in_and_come_out(name, tmp_path):
+    model, x = MODELS[name], inputs(name)
+    _, final, _ = model.forward(x)
+    y, last, _ = model.forward(x, final)
+    run = session(model, tmp_path, states=True)
+    given = {f"{key}_in": a for key, a in named_leaves(model, final)}
+    assert {i.name for i in run.get_inputs()} == {"x", *given}
+    wanted = [f"{key}_out" for key, _ in named_leaves(model, last)]
+    found, *states = run.run(["y", *wanted], {"x": x, **given})
+    np.testing.assert_allclose(found, y, atol=2e-6, rtol=1e-5)
+    for a, b in zip(states, arrays(last), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6, rtol=1e-5)
+
+
+def test_what_cannot_be_written_is_named_and_leaves_the_old_file(tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"old")
+    for model, words in [
+        (mr.Sequential(cell("LSTM"), mr.CausalConv(5, 2, 2)), "CausalConv"),
+        (mr.Sequential(mr.Last(), linear(3)), "got Last"),
+        (mr.LSTMVariant(3, 5, "NIG"), "LSTMVariant"),
+        (mr.Seq2Seq(EMBEDDING, EMBEDDING, mr.LSTM(3, 3), mr.Linear(3, 7)), "Seq2Seq"),
+    ]:
+        with pytest.raises(TypeError, match=f"model: .*({words})"):
+            to_onnx(model, file)
+    assert file.read_bytes() == b"old"

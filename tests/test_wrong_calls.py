@@ -1,0 +1,211 @@
+"""Any layer of the catalogue, any wrong call: an error that names the argument; any odd but right
+one: the same answer. Drawn by hypothesis; test_checks.py has single cases with their words.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+from cases import LAYERS, arrays, flatten, randomised, tree
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minirnn.experiments.catalogue import example
+
+T, B, D, H = 4, 3, 2, 3
+MANY = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+ANY_WIDTH = ("Activation", "Dropout", "Dropout per sequence", "Last")
+ANY_RANK = ("Linear", "Embedding", "Activation", "Dropout", "Dropout per sequence")
+QUERIES = ("LuongAttention", "BahdanauAttention")  # lengths are those of the memory, not of x
+NAMES = sorted(LAYERS)
+
+
+def made(name, seed=0):
+    layer = randomised(name, seed)
+    return layer, *example(name, 1, T, B, D, H, ragged=True)
+
+
+# What is wrong with an array, and what it makes of a right one.
+WRONG_ARRAY = {
+    "text": lambda a: np.full(a.shape, "a"),
+    "objects": lambda a: a.astype(object),
+    "complex": lambda a: a + 1j,
+    "dates": lambda a: np.full(a.shape, "2020-01-01", "datetime64[D]"),
+    "nothing": lambda a: None,
+    "a dictionary": lambda a: {"x": a},
+    "an axis more": lambda a: a[None],
+    "a number": lambda a: a.ravel()[0],
+    "no rows": lambda a: a[:, :0],
+    "no steps": lambda a: a[:0],
+    "wider": lambda a: np.concatenate([a, a], axis=-1),
+    "ragged": lambda a: [list(a[0]), list(a[0])[:1]],
+}
+WRONG_LENGTHS = {
+    "negative": [-1, 2, 2],
+    "too long": [T + 1, 2, 2],
+    "fractions": [1.5, 2, 2],
+    "not finite": [np.nan, 2, 2],
+    "too few": [2, 2],
+    "too many": [2, 2, 2, 2],
+    "a column": [[2], [2], [2]],
+    "text": ["2", "2", "2"],
+    "a number": 2,
+    "objects": [None, 2, 2],
+}
+
+
+def refused(call, name):
+    """The call raises an error that names an argument, and warns of nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((ValueError, TypeError)) as raised:
+            call()
+    text = str(raised.value)
+    assert any(text.startswith(word) for word in name), text
+    assert "expected" in text or "has no" in text or "made by" in text or "got" in text, text
+
+
+@MANY
+@given(st.sampled_from(NAMES), st.sampled_from(sorted(WRONG_ARRAY)), st.integers(0, 1))
+def test_a_wrong_x_is_refused(name, wrong, part):
+    layer, x, state, lengths = made(name)
+    a = x[part] if isinstance(x, tuple) else x
+    if (wrong == "wider" and name in ANY_WIDTH) or (wrong == "a number" and name == "Embedding"):
+        return
+    if wrong == "nothing" and name.startswith("OutputRNN ") and part == 1:
+        return  # without outputs it runs freely
+    if np.ndim(a) == 2 and wrong in ("wider", "an axis more") and name not in ("Embedding",):
+        return  # tokens: another batch, which is told below; an axis more may be a document's
+    bad = WRONG_ARRAY[wrong](a)
+    bad = (bad, x[1]) if isinstance(x, tuple) and part == 0 else bad
+    bad = (x[0], bad) if isinstance(x, tuple) and part == 1 else bad
+    words = ("x", "source", "target", "lengths", "memory", "query", "outputs", "layer")
+    refused(lambda: layer.forward(bad, state, lengths), words)
+
+
+@MANY
+@given(st.sampled_from(NAMES), st.sampled_from(sorted(WRONG_LENGTHS)))
+def test_wrong_lengths_are_refused(name, wrong):
+    layer, x, state, lengths = made(name)
+    bad = WRONG_LENGTHS[wrong]
+    bad = (bad, lengths[1]) if isinstance(lengths, tuple) else bad
+    refused(lambda: layer.forward(x, state, bad), ("lengths",))
+
+
+@MANY
+@given(st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_the_state_of_another_layer_is_refused(name, other):
+    layer, x, state, lengths = made(name)
+    right = layer.forward(x, state, lengths)[1]
+    foreign, x_o, state_o, lengths_o = made(other)
+    wrong = foreign.forward(x_o, state_o, lengths_o)[1]
+
+    def form(s):
+        return tree(lambda a: a.shape, s)
+
+    if wrong is None or right is None or form(wrong) == form(right):
+        return
+    # The state of an attention is what it looks at, which has lengths.
+    refused(lambda: layer.forward(x, wrong, lengths), ("state", "layer", "lengths"))
+
+
+@MANY
+@given(st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_the_cache_of_another_layer_is_refused(name, other):
+    layer, x, state, lengths = made(name)
+    y, _, cache = layer.forward(x, state, lengths)
+    foreign, x_o, state_o, lengths_o = made(other)
+    _, _, wrong = foreign.forward(x_o, state_o, lengths_o)
+    try:
+        layer.backward(np.ones_like(y), wrong)
+    except (ValueError, TypeError) as error:
+        assert str(error).startswith(("cache", "layer", "dy")), error
+    else:  # only if there is nothing to tell them apart by
+        assert type(layer) is type(foreign) and type(wrong) is type(cache)
+
+
+@MANY
+@given(st.sampled_from(NAMES), st.sampled_from(sorted(WRONG_ARRAY)))
+def test_a_wrong_gradient_is_refused(name, wrong):
+    layer, x, state, lengths = made(name)
+    y, _, cache = layer.forward(x, state, lengths)
+    if wrong == "nothing":
+        return
+    refused(lambda: layer.backward(WRONG_ARRAY[wrong](y), cache), ("dy", "dcontext"))
+
+
+ODD = {
+    "read-only": lambda a: _read_only(a.copy()),
+    "another order": np.asfortranarray,
+    "every other": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "backwards": lambda a: a[::-1].copy()[::-1],
+    "a list": lambda a: a.tolist(),
+    "single precision": lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a.astype("i2"),
+    "other bytes": lambda a: a.astype(a.dtype.newbyteorder()),
+}
+
+
+def _read_only(a):
+    a.flags.writeable = False
+    return a
+
+
+@MANY
+@given(st.sampled_from(NAMES), st.sampled_from(sorted(ODD)), st.integers(0, 1))
+def test_odd_arrays_give_the_same_answer(name, odd, training):
+    layer, x, state, lengths = made(name)
+    if odd == "single precision" and name in ANY_RANK[2:]:
+        return  # they compute in what they are given
+    # numbers that single precision holds
+    x, state = (
+        tree(lambda a: (a * 4).round() / 4 if a.dtype.kind == "f" else a, s) for s in (x, state)
+    )
+    options = {"lengths": lengths, "training": bool(training), "rng": 3}
+    y, final, cache = layer.forward(x, state, **options)
+    dy = (y * 4).round() / 4
+    expected = [y, final, *layer.backward(dy, cache)]
+    there = [tree(ODD[odd], s) for s in (x, state, dy)]
+    before = [np.array(a) for a in flatten(there)]
+    y, final, cache = layer.forward(there[0], there[1], **options)
+    found = [y, final, *layer.backward(there[2], cache)]
+    for a, b in zip(flatten(expected), flatten(found), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(before, flatten(there), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@MANY
+@given(
+    st.sampled_from([n for n in NAMES if n not in ANY_RANK and "Last" not in n]),
+    st.integers(0, T - 1),
+    st.integers(0, B - 1),
+    st.sampled_from([np.nan, np.inf, -np.inf, 1e308, -1e308]),
+)
+def test_a_value_that_is_no_number_shows_where_it_counts_and_nowhere_else(name, t, b, value):
+    layer, x, state, lengths = made(name)
+    parts = x if isinstance(x, tuple) else (x,)
+    at = next((k for k, a in enumerate(parts) if np.asarray(a).dtype.kind == "f"), None)
+    if at is None or parts[at].ndim != 3:
+        return
+    ends = lengths[0] if isinstance(lengths, tuple) else lengths
+    y, final, _ = layer.forward(x, state, lengths, rng=0)
+    parts = [np.array(a) for a in parts]
+    parts[at][t % len(parts[at]), b] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bad, bad_final, _ = layer.forward(
+            tuple(parts) if isinstance(x, tuple) else parts[0], state, lengths, rng=0
+        )
+    rows = [k for k in range(B) if k != b]
+    if y.ndim == 3:  # the other sequences do not see it
+        np.testing.assert_array_equal(bad[:, rows], y[:, rows])
+    else:
+        np.testing.assert_array_equal(bad[rows], y[rows])
+    past_end = ends is not None and t >= ends[b] and name not in QUERIES
+    if past_end and len(parts) == 1:
+        for a, c in zip(flatten([bad, bad_final]), flatten([y, final]), strict=True):
+            np.testing.assert_array_equal(a, c)
+    elif np.isnan(value) and len(parts) == 1:
+        assert any(
+            np.isnan(a).any() for a in arrays([bad, bad_final] if final is not None else [bad])
+        )
