@@ -116,6 +116,83 @@ def test_imdb_and_what_is_wrong_with_it(tmp_path):
         texts.read_imdb(archive(path, members | {"aclImdb/train/pos/0_0.txt": b"a\xff"}))
 
 
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST", 10**6)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(10**7)))
+    with pytest.raises(ValueError, match=r"bomb.gz: .*more than 1000000 bytes"):
+        files.open_archive(tmp_path / "bomb.gz")
+
+
+def packed(members):
+    """A tar file, not yet compressed."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as file:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+RECORD = bytes([7]) + bytes(range(256)) * 12
+CIFAR = packed({"x/data_batch_1.bin": RECORD, "x/test_batch.bin": RECORD})
+IMDB = packed({
+    f"aclImdb/{part}/{label}/0_1.txt": b"a fine film"
+    for part in ("train", "test") for label in ("pos", "neg")
+})  # fmt: skip
+# The bytes of the headers, where a change makes another kind of member, size or name of it.
+HEADERS = st.builds(lambda block, at: block * 512 + at, st.integers(0, 12), st.integers(0, 511))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.booleans(), HEADERS, st.binary(min_size=1, max_size=12), st.booleans())
+def test_a_damaged_archive_is_refused_or_read_right(cifar, at, change, mend):
+    data = bytearray(CIFAR if cifar else IMDB)
+    at %= len(data)
+    data[at : at + len(change)] = change
+    if mend:  # as a hostile hand would: put the header's own checksum right
+        head = at // 512 * 512
+        data[head + 148 : head + 156] = b" " * 8
+        data[head + 148 : head + 156] = b"%06o\0 " % sum(data[head : head + 512])
+    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"minirnn-archive-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    path = folder / "a.tar.gz"
+    path.write_bytes(gzip.compress(bytes(data), 1))
+    try:
+        (x, y), (x_test, y_test) = (images.read_cifar10 if cifar else texts.read_imdb)(path)
+        assert len(x) == len(y) and len(x_test) == len(y_test) and set(y) <= set(range(10))
+    except ValueError as error:
+        assert "a.tar.gz" in str(error)
+    finally:
+        assert [p.name for p in folder.iterdir()] == ["a.tar.gz"]
+        path.unlink()
+        folder.rmdir()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["phrases", "prices", "polarity"]), st.binary(max_size=60))
+def test_any_bytes_in_a_text_file_are_read_or_refused(kind, content):
+    import tempfile
+
+    place, before, load = {
+        "phrases": ("engfra/fra_first10000.txt", b"Go.\tVa !\n", texts.phrases),
+        "prices": ("msft/MSFT_2012_2017.csv", b"Date,Open,High,Low,Close\n", stock.load),
+        "polarity": ("rt-polarity/rt-polarity.neg", b"bad\n", texts.polarity),
+    }[kind]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINIRNN_DATA", folder)
+        path = Path(folder) / place
+        path.parent.mkdir()
+        path.write_bytes(before + content)
+        if kind == "polarity":
+            path.with_suffix(".pos").write_bytes(b"good\n")
+        try:
+            found = load()
+            assert kind == "phrases" or len(found[0]) == len(found[1])
+        except ValueError as error:
+            assert path.name in str(error)
+
+
 def test_texts(tmp_path):
     (tmp_path / "t.txt").write_bytes(b"abc\xe9d")
     with pytest.raises(ValueError, match=r"t.txt: not UTF-8 at offset 3"):

@@ -40,6 +40,7 @@ SOURCES = {
 }  # fmt: skip
 TRIES = 3
 TIMEOUT = 30  # seconds without a byte
+LARGEST = 1 << 30  # bytes of an unzipped file; no data set here is half as large
 
 
 def find(path: str, progress: bool | None = None) -> Path:
@@ -74,10 +75,23 @@ def folders() -> list[Path]:
 def open_archive(path: Path) -> tarfile.TarFile:
     """A tar.gz archive, to be read and not to be unpacked. Raises ValueError if it is not whole."""
     try:
-        with gzip.open(path) as file:  # to its end, where the checksum is
-            return tarfile.open(fileobj=io.BytesIO(file.read()))
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        archive = tarfile.open(fileobj=io.BytesIO(unzipped(path)))  # noqa: SIM115
+        archive.getmembers()  # all of them now: a broken header is told here
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: not a whole tar.gz archive ({error})") from None
+    return archive
+
+
+def unzipped(path: Path) -> bytes:
+    """What a gzip file holds. Raises ValueError if it is not whole or larger than ``LARGEST``."""
+    try:
+        with gzip.open(path) as file:  # to its end, where the checksum is
+            data = file.read(LARGEST + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole gzip file ({error})") from None
+    if len(data) > LARGEST:
+        raise ValueError(f"{path}: unzipped more than {LARGEST} bytes")
+    return data
 
 
 def cache_folder() -> Path:

@@ -3,13 +3,12 @@
 import csv
 import gzip
 import io
-import zlib
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from minirnn.datasets.files import find, local, open_archive
+from minirnn.datasets.files import find, local, open_archive, unzipped
 
 Images = tuple[np.ndarray, np.ndarray]
 IDX_IMAGES, IDX_LABELS = 0x0803, 0x0801  # magic numbers: bytes, and 3 axes or 1
@@ -32,11 +31,7 @@ def mnist(progress: bool | None = None) -> tuple[Images, Images]:
 
 def read_idx(path: Path, magic: int) -> np.ndarray:
     """A gzipped IDX file of bytes: a magic number, the size of each axis, the values."""
-    try:
-        with gzip.open(path) as file:
-            data = file.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a whole gzip file ({error})") from None
+    data = unzipped(path)
     axes = magic & 0xFF
     header = np.frombuffer(data[: 4 + 4 * axes], ">u4") if len(data) >= 4 + 4 * axes else None
     if header is None or header[0] != magic:
@@ -75,7 +70,7 @@ def read_cifar10(path: Path) -> tuple[Images, Images]:
     with open_archive(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
             kind = member.name.rsplit("/", 1)[-1][:10]
-            if kind in parts and member.name.endswith(".bin"):
+            if kind in parts and member.name.endswith(".bin") and member.isfile():
                 content = archive.extractfile(member)
                 data = b"" if content is None else content.read()
                 parts[kind].append(_records(data, f"{path}: {member.name}"))

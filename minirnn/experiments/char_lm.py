@@ -23,6 +23,7 @@ SECONDS = 900
 REFERENCE = "PyTorch, 1000 steps: 2.86 (2.84 to 2.87); unigram 4.83, bigram 3.58; bigger: below 2.2"
 UNIT = "bits per character"
 DIGITS = ".3f"
+OPTIONS = {"text": Path}  # another text than Shakespeare
 STREAMS, STEPS = 32, 64
 # Name: units of each layer, epochs (of 490 batches for Shakespeare), learning rate, dropout.
 MODELS = {

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Stopped):
         print("\nminirnn: stopped", file=sys.stderr)
         return 130
-    except OSError as error:  # a folder that cannot be written, say
+    except (OSError, ValueError) as error:  # a folder that cannot be written, data that are none
         print(f"minirnn: {error}", file=sys.stderr)
         return 1
     finally:
@@ -81,8 +81,11 @@ def add_experiment(sub: Any, name: str) -> None:
     )
     add_options(add, Path("out") / name)
     add.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    for option, choices in getattr(module, "OPTIONS", {}).items():
-        add.add_argument(f"--{option}", choices=choices, default=choices[0])
+    for option, kind in getattr(module, "OPTIONS", {}).items():
+        if isinstance(kind, type):
+            add.add_argument(f"--{option}", type=kind, metavar="FILE")
+        else:
+            add.add_argument(f"--{option}", choices=kind, default=kind[0])
     add.set_defaults(command=run_experiment, module=module, name=name)
 
 

@@ -86,5 +86,5 @@ def draw(out, name, result, ylabel, baseline):
     ax = plot.curves(lines, "lag, steps", ylabel, x=lags, log=False)
     base = [baseline[f"lag {lag}"] for lag in lags]
     ax.plot(lags, base, color="grey", lw=1, label="without memory")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     plot.save(ax, out / f"{name}.png")
