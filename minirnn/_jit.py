@@ -1,7 +1,8 @@
 """How every kernel is compiled, in one place.
 
-A *kernel* is a loop over time written with plain arrays. With ``NUMBA_DISABLE_JIT=1`` in the
-environment the very same text runs as ordinary Python, so it can be stepped through in a debugger.
+A *kernel* is a loop written with plain arrays, over time above all. With ``NUMBA_DISABLE_JIT=1``
+in the environment the very same text runs as ordinary Python, so it can be stepped through in a
+debugger.
 """
 
 import sys

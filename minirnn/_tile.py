@@ -22,23 +22,24 @@ VECTOR, ROWS = (64, 8) if _features.get("avx512f") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
 
 
-def tile(start, a, panel, out):
-    """``out = start + a panel``, with the sum over k in order.
+def tile(start, left, panel, out):
+    """``out = start + left panel``, with the sum over k in order.
 
-    start, out (m, C), a (m, K), panel (K, C), where C numbers fill ``WIDTH`` bytes and m is at most
-    ``ROWS``; the rows without gaps but for those of a. Not compiled, it is this line:
+    start, out (m, C), left (m, K), panel (K, C), where C numbers fill ``WIDTH`` bytes and m is at
+    most ``ROWS``. The numbers of a row lie side by side in memory, except in left, which may have
+    any strides. Not compiled, it is this line, but for rounding:
     """
-    out[:] = start + a @ panel
+    out[:] = start + left @ panel
 
 
 @overload(tile)
-def _compiled(start, a, panel, out):
-    return lambda start, a, panel, out: _tile(start, a, panel, out)  # type: ignore[call-arg]
+def _compiled(start, left, panel, out):
+    return lambda start, left, panel, out: _tile(start, left, panel, out)  # type: ignore[call-arg]
 
 
 @intrinsic
-def _tile(typing_context, start, a, panel, out):
-    return types.void(start, a, panel, out), _write
+def _tile(typing_context, start, left, panel, out):
+    return types.void(start, left, panel, out), _write
 
 
 def _write(context, builder, signature, arguments):
@@ -61,12 +62,21 @@ def _write(context, builder, signature, arguments):
     return context.get_dummy_value()
 
 
-def _write_rows(builder, number, rows, start, a, panel, out):
+def _write_rows(builder, number, rows, start, left, panel, out):
+    """Write the instructions for::
+
+        sums[r] = start[r]                      for r in 0 ... rows-1, two vectors each
+        for k in 0 ... K-1:                     the only loop at run time
+            sums[r] += left[r, k] * panel[k]    for every r
+        out[r] = sums[r]
+
+    Python's own loops are over by then: each turn of them has written one instruction.
+    """
     size = 4 if isinstance(number, ir.FloatType) else 8
     vector = ir.VectorType(number, VECTOR // size)
     K, _ = cgutils.unpack_tuple(builder, panel.shape, 2)
-    strides = [cgutils.unpack_tuple(builder, m.strides, 2) for m in (start, a, panel, out)]
-    (start_row, _), (a_row, a_k), (panel_k, _), (out_row, _) = strides
+    strides = [cgutils.unpack_tuple(builder, m.strides, 2) for m in (start, left, panel, out)]
+    (start_stride, _), (left_stride, left_k_stride), (panel_stride, _), (out_stride, _) = strides
 
     def address(matrix, kind, *bytes_from_start):
         place = builder.bitcast(matrix.data, ir.IntType(8).as_pointer())
@@ -74,33 +84,35 @@ def _write_rows(builder, number, rows, start, a, panel, out):
             place = builder.gep(place, [n])
         return builder.bitcast(place, kind.as_pointer())
 
-    def times(stride, n):
+    def scaled(stride, n):
         return builder.mul(stride, ir.Constant(K.type, n))
 
-    def in_all_lanes(value):
+    def broadcast(value):
         some = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
         lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return builder.shuffle_vector(some, some, lane_zero)
 
-    halves = [ir.Constant(K.type, 0), ir.Constant(K.type, VECTOR)]
+    vectors = [ir.Constant(K.type, 0), ir.Constant(K.type, VECTOR)]  # where in a row, in bytes
 
     def rows_of(matrix, stride):
         for r in range(rows):
-            yield [address(matrix, vector, times(stride, r), v) for v in halves]
+            yield [address(matrix, vector, scaled(stride, r), v) for v in vectors]
 
     sums = [  # LLVM turns these variables into registers
         [cgutils.alloca_once_value(builder, builder.load(s, align=size)) for s in row]
-        for row in rows_of(start, start_row)
+        for row in rows_of(start, start_stride)
     ]
     with cgutils.for_range(builder, K) as loop:
-        k_panel, k_a = builder.mul(loop.index, panel_k), builder.mul(loop.index, a_k)
-        w = [builder.load(address(panel, vector, k_panel, v), align=size) for v in halves]
+        panel_offset = builder.mul(loop.index, panel_stride)
+        left_offset = builder.mul(loop.index, left_k_stride)
+        w = [builder.load(address(panel, vector, panel_offset, v), align=size) for v in vectors]
         for r in range(rows):
-            a_rk = in_all_lanes(builder.load(address(a, number, times(a_row, r), k_a)))
+            place = address(left, number, scaled(left_stride, r), left_offset)
+            left_rk = broadcast(builder.load(place))
             for v in range(2):
-                product = builder.fmul(a_rk, w[v], flags=("contract",))
+                product = builder.fmul(left_rk, w[v], flags=("contract",))
                 total = builder.fadd(builder.load(sums[r][v]), product, flags=("contract",))
                 builder.store(total, sums[r][v])
-    for row_sums, row in zip(sums, rows_of(out, out_row), strict=True):
+    for row_sums, row in zip(sums, rows_of(out, out_stride), strict=True):
         for total, place in zip(row_sums, row, strict=True):
             builder.store(builder.load(total), place, align=size)

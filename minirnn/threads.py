@@ -19,7 +19,7 @@ from minirnn import checks
 
 _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
-_here = threading.local()  # of each thread: busy, since within a block there are no blocks
+_thread = threading.local()  # .busy: already within a block, so that ``each`` runs in line
 _blas: list[Any] | None = None
 _blas_users = 0
 _blas_before: list[tuple[Any, int]] = []
@@ -42,10 +42,10 @@ def set_num_threads(n: int) -> None:
 
 
 def blocks(rows: int, work: float) -> list[slice]:
-    """Cut so many rows in two, where there is enough to do; work: multiplications in all.
+    """Cut ``rows`` rows in two, where there is enough to do; work: multiplications in all.
 
-    More than two would serve more than two cores, and slow down fewer: every block lays out the
-    weights for itself.
+    More blocks would help machines with more than two cores and slow down the others: every block
+    copies the weights for itself.
     """
     if rows < 32 or work < 1e7:
         return [slice(0, rows)]
@@ -54,15 +54,15 @@ def blocks(rows: int, work: float) -> list[slice]:
 
 def each(function: Callable, items: Sequence[Any]) -> list[Any]:
     """``[function(item) for item in items]``, with the items shared out among the threads."""
-    if getattr(_here, "busy", False):
+    if getattr(_thread, "busy", False):
         return [function(item) for item in items]
 
     def run(item):
-        _here.busy = True
+        _thread.busy = True
         try:
             return function(item)
         finally:
-            _here.busy = False
+            _thread.busy = False
 
     with _OneBlasThread():
         if len(items) == 1 or get_num_threads() == 1:

@@ -8,7 +8,7 @@ import numpy as np
 from minirnn import checks, threads
 from minirnn._jit import inline
 from minirnn._memory import empty
-from minirnn.products import in_order, quiet
+from minirnn.products import quiet, sum_in_order
 from minirnn.protocol import Backward, Forward
 
 
@@ -105,7 +105,7 @@ class Cell:
         rows = threads.blocks(B, self._work(T, B)) if len(caches) > 1 else [slice(0, B)]
         dxs, ds, grads = zip(*threads.each(run, list(zip(rows, caches, strict=True))), strict=True)
         dstate = [joined(parts, 0) for parts in zip(*ds, strict=True)]
-        total = {name: in_order([g[name] for g in grads]) for name in self.params}
+        total = {name: sum_in_order([g[name] for g in grads]) for name in self.params}
         return joined(dxs, 1), as_state(dstate), total
 
     def _work(self, T, B):

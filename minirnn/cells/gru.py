@@ -3,7 +3,8 @@
 Axes: T time, B batch, D input, H hidden. Gates: r reset, z update, n candidate, stored in this
 order side by side, as in PyTorch (Keras and ONNX: z r h).
 
-Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product)::
+Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product; the code keeps the
+initial state first, so that h[t-1] is ``h[t]`` there)::
 
     a_r = x[t] W_xr + h[t-1] W_hr + b_r          r = sigmoid(a_r)
     a_z = x[t] W_xz + h[t-1] W_hz + b_z          z = sigmoid(a_z)
@@ -18,18 +19,19 @@ where s is what the candidate sees of the past; the two versions do *not* share 
 Here z = 1 keeps the old state; many texts swap z and 1 - z.
 
 Backward, for t = T-1 ... 0; ``dname`` is the derivative of the loss with respect to ``name``. Let
-dh be that of h[t]: dy[t] plus what step t+1 handed back. Then, line by line from the last one::
+dh be that of h[t]: dy[t] plus what step t+1 handed back (at the last step: plus the gradient of the
+final state). Then, line by line from the last one::
 
     dz = dh * (h[t-1] - n)     da_z = dz * z (1 - z)
     dn = dh * (1 - z)          da_n = dn * (1 - n^2)
-    after:    dm = da_n * r          dr = da_n * m
+    after:    dr = da_n * m          dm = da_n * r
     before:   dq = da_n W_hn^T       dr = dq * h[t-1]
     da_r = dr * r (1 - r)
 
 and the gradient of h[t-1] has one term for each place where h[t-1] stands on a right side::
 
     after:    dh * z + da_r W_hr^T + da_z W_hz^T + dm W_hn^T
-    before:   dh * z + da_r W_hr^T + da_z W_hz^T + dq * r
+    before:   dh * z + dq * r + da_r W_hr^T + da_z W_hz^T
 
 The products over all steps at once: dx = da W_x^T, dW_x = sum_t x[t]^T da[t], db = sum_t da[t], and
 dW_h = sum_t h[t-1]^T (da_r, da_z, dm) with db_hn = sum_t dm ("after"); for "before" the last block
@@ -78,7 +80,7 @@ def hidden_state(a_n, z, h_prev):
 def hidden_state_backward(dh, z, n, h_prev):
     """Mirror of ``hidden_state``: da_z, da_n, and the part of dh that goes straight to h_prev."""
     da_z = dh * (h_prev - n) * dsigmoid(z)
-    da_n = (dh - dh * z) * dtanh(n)
+    da_n = (dh - dh * z) * dtanh(n)  # dh * (1 - z)
     return da_z, da_n, dh * z
 
 
@@ -96,34 +98,37 @@ def gru_step(params, x, h_prev):
 
 
 @jit
-def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
-    """Fill h[1:] (T+1, B, H) and past (T, B, H), and turn gates (T, B, 3H) from x W_x into r, z, n.
-    In panels: for reset="after" W_h (H, 3H) and W_n empty, for "before" W_h (H, 2H), W_n (H, H)."""
+def gru_forward(h, gates, past, W_h, W_hn, b, b_hn, lengths):
+    """Fill h[1:] (T+1, B, H) and past (T, B, H), m or q, and turn gates (T, B, 3H) from x W_x into
+    r, z, n. As panels (see ``products``): for reset="after" W_h (H, 3H) and W_hn empty, for
+    "before" W_h (H, 2H) and W_hn (H, H)."""
     T, B, H = past.shape
-    before = W_n.size > 0
-    a, a_n = np.empty((B, (2 if before else 3) * H), h.dtype), np.zeros((B, H), h.dtype)
-    zeros = np.zeros_like(a)
+    before = W_hn.size > 0  # reset="before"
+    hW, a_n = np.empty((B, (2 if before else 3) * H), h.dtype), np.zeros((B, H), h.dtype)
+    zeros = np.zeros_like(hW)
     b_r, b_z, b_n = split3(b)
     for t in range(T):
-        add_product(zeros, h[t], W_h, a)
+        add_product(zeros, h[t], W_h, hW)
         for row in range(B):
             if t >= lengths[row]:
                 continue
-            r, z, xW_n = xW_r, xW_z, _ = split3(gates[t, row])
-            a_r, a_z, hW_n = a[row, :H], a[row, H : 2 * H], a[row, 2 * H :]
-            h_prev, past_row, a_n_row = h[t, row], past[t, row], a_n[row]
+            xW_r, xW_z, xW_n = split3(gates[t, row])
+            r, z = xW_r, xW_z  # the same memory: the gates' values overwrite x W_x
+            hW_r, hW_z, hW_n = hW[row, :H], hW[row, H : 2 * H], hW[row, 2 * H :]
+            h_prev, a_n_row = h[t, row], a_n[row]
+            m = q = past[t, row]  # which of the two it is, before says
             for j in range(H):
-                r[j], z[j] = reset_update(a_r[j] + xW_r[j] + b_r[j], a_z[j] + xW_z[j] + b_z[j])
+                r[j], z[j] = reset_update(hW_r[j] + xW_r[j] + b_r[j], hW_z[j] + xW_z[j] + b_z[j])
             if before:
                 for j in range(H):
-                    past_row[j] = r[j] * h_prev[j]
+                    q[j] = r[j] * h_prev[j]
                     a_n_row[j] = xW_n[j] + b_n[j]
             else:
                 for j in range(H):
-                    past_row[j] = hW_n[j] + b_hn[j]
-                    a_n_row[j] = xW_n[j] + b_n[j] + r[j] * past_row[j]
+                    m[j] = hW_n[j] + b_hn[j]
+                    a_n_row[j] = xW_n[j] + b_n[j] + r[j] * m[j]
         if before:
-            add_product(a_n, past[t], W_n, a_n)
+            add_product(a_n, past[t], W_hn, a_n)
         for row in range(B):
             if t >= lengths[row]:  # past its end the state is carried on
                 h[t + 1, row] = h[t, row]
@@ -135,45 +140,45 @@ def gru_forward(h, gates, past, W_h, W_n, b, b_hn, lengths):
 
 
 @jit
-def gru_backward(da, ds, dh, dy, h, gates, past, W_h_T, W_n_T, lengths):
-    """Fill da (T, B, 3H), the gradient of x W_x + b, and ds, like da or (T, B, 2H), that of h W_h.
-    dh (B, H) enters as the gradient of the final state and leaves as that of the initial one.
-    W_h_T, W_n_T: the panels of W_h^T and W_n^T."""
+def gru_backward(da, dhW, dh, dy, h, gates, past, W_h_T, W_hn_T, lengths):
+    """Fill da (T, B, 3H), the gradient of x W_x + b, and dhW, that of h W_h: (da_r, da_z, dm), or
+    (da_r, da_z) for "before". dh (B, H) enters as the gradient of the final state and leaves as
+    that of the initial one. W_h_T, W_hn_T: the panels of W_h^T and W_hn^T."""
     T, B, H = past.shape
-    before = W_n_T.size > 0
-    dq, dn, zeros = np.empty_like(dh), np.zeros_like(dh), np.zeros_like(dh)
+    before = W_hn_T.size > 0
+    dq, da_n_rows, zeros = np.empty_like(dh), np.zeros_like(dh), np.zeros_like(dh)
     for t in range(T - 1, -1, -1):
         for row in range(B):
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
-                ds[t, row] = 0
+                dhW[t, row] = 0
                 continue
             (_, z, n), (_, da_z, da_n) = split3(gates[t, row]), split3(da[t, row])
             dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
-            ds_z, dn_row = ds[t, row, H : 2 * H], dn[row]
+            dhW_z, da_n_row = dhW[t, row, H : 2 * H], da_n_rows[row]
             for j in range(H):
                 da_z[j], da_n[j], dh_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
                 )
             for j in range(H):
-                ds_z[j], dn_row[j] = da_z[j], da_n[j]
+                dhW_z[j], da_n_row[j] = da_z[j], da_n[j]
         if before:
-            add_product(zeros, dn, W_n_T, dq)
+            add_product(zeros, da_n_rows, W_hn_T, dq)
         for row in range(B):
             if t >= lengths[row]:
                 continue
             (r, _, _), (da_r, _, da_n) = split3(gates[t, row]), split3(da[t, row])
-            ds_r, dm, dq_row, dh_row = ds[t, row, :H], ds[t, row, 2 * H :], dq[row], dh[row]
-            h_prev, past_row = h[t, row], past[t, row]
+            dhW_r, dm, dq_row, dh_row = dhW[t, row, :H], dhW[t, row, 2 * H :], dq[row], dh[row]
+            h_prev, m = h[t, row], past[t, row]
             if before:
                 for j in range(H):
-                    da_r[j] = ds_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
+                    da_r[j] = dhW_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
                     dh_row[j] += dq_row[j] * r[j]
             else:
                 for j in range(H):
-                    da_r[j] = ds_r[j] = da_n[j] * past_row[j] * dsigmoid(r[j])
+                    da_r[j] = dhW_r[j] = da_n[j] * m[j] * dsigmoid(r[j])
                     dm[j] = da_n[j] * r[j]
-        add_product(dh, ds[t], W_h_T, dh)
+        add_product(dh, dhW[t], W_h_T, dh)
 
 
 class GRU(Cell):
@@ -204,7 +209,7 @@ class GRU(Cell):
         )
 
     def _recurrent_weights(self, W_h):
-        """W_h and W_n as the kernels take them: W_n is empty unless r works before its product."""
+        """W_h and W_hn as the kernels take them: W_hn is empty unless r works before it."""
         if self.reset == "after":
             return W_h, W_h[:0, :0]
         return np.split(W_h, [2 * self.hidden_size], axis=1)
@@ -214,24 +219,25 @@ class GRU(Cell):
 
     def _forward(self, x, state, lengths):
         W_x, W_h, b, *b_hn = self._checked_params()
-        W_h, W_n = (panels(W) for W in self._recurrent_weights(W_h))
+        W_h, W_hn = (panels(W) for W in self._recurrent_weights(W_h))
         h = stacked(state[0], len(x))
+        # Zeros, since past a sequence's end nothing is filled in, and 0 * anything may be NaN.
         gates, past = times(x, W_x), np.zeros_like(h[1:])
-        gru_forward(h, gates, past, W_h, W_n, b, b_hn[0] if b_hn else b[:0], lengths)
+        gru_forward(h, gates, past, W_h, W_hn, b, b_hn[0] if b_hn else b[:0], lengths)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, *_ = self._checked_params()
-        W_h, W_n = self._recurrent_weights(W_h)
+        W_h, W_hn = self._recurrent_weights(W_h)
         x, h, gates, past, lengths, _ = cache
-        da, ds = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
-        W_h_T, W_n_T = panels(W_h.T), panels(W_n.T)
-        gru_backward(da, ds, dstate[0], dy, h, gates, past, W_h_T, W_n_T, lengths)
-        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], ds)
+        da, dhW = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
+        W_h_T, W_hn_T = panels(W_h.T), panels(W_hn.T)
+        gru_backward(da, dhW, dstate[0], dy, h, gates, past, W_h_T, W_hn_T, lengths)
+        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], dhW)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.reset == "after":
-            grads["b_hn"] = bias_gradient(ds[..., 2 * self.hidden_size :])
+            grads["b_hn"] = bias_gradient(dhW[..., 2 * self.hidden_size :])
         else:
-            da_n = np.ascontiguousarray(da[..., 2 * self.hidden_size :])
+            da_n = da[..., 2 * self.hidden_size :]
             grads["W_h"] = np.hstack([dW_h, weight_gradient(past, da_n)])
         return times(da, W_x.T), grads

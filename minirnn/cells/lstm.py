@@ -3,7 +3,8 @@
 Axes: T time, B batch, D input, H hidden. Gates: i input, f forget, g candidate, o output, stored
 in this order side by side, as in PyTorch (Keras: i f c o; ONNX: i o f c).
 
-Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product)::
+Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product; the code keeps the
+initial state first, so that h[t-1] is ``h[t]`` there, and c[t-1] is ``c[t]``)::
 
     a[t] = x[t] W_x + h[t-1] W_h + b          split into a_i, a_f, a_g, a_o
     i = sigmoid(a_i)    f = sigmoid(a_f)    g = tanh(a_g)
@@ -15,8 +16,9 @@ With peepholes (Gers & Schmidhuber 2000) the gates see the cell: a_i and a_f gai
 p_f * c[t-1], and a_o gains p_o * c[t], the new cell.
 
 Backward, for t = T-1 ... 0. ``dname`` is the derivative of the loss with respect to ``name``. Two
-things are handed from step t+1 to step t: dh and dc. Read the forward lines from the last to the
-first; each passes its gradient on to what stands on its right side::
+things are handed from step t+1 to step t: da[t+1] W_h^T and dc[t+1] * f[t+1] (to the last step: the
+gradients of the final h and c). Read the forward lines from the last to the first; each passes its
+gradient on to what stands on its right side::
 
     dh = dy[t] + da[t+1] W_h^T                     h[t] is an output, and an input of step t+1
     do = dh * tanh(c[t])                           h = o * tanh(c)
@@ -63,7 +65,8 @@ class LSTMCache(NamedTuple):
 
 @inline
 def cell_state(a_i, a_f, a_g, c_prev, tanh_in):
-    """Equations of the new cell of one unit. tanh_in is False in one of the variants only."""
+    """Equations of the new cell of one unit. tanh_in is False in the variant NIAF only (see
+    ``lstm_variants``)."""
     i = sigmoid(a_i)
     f = sigmoid(a_f)
     g = tanh(a_g) if tanh_in else a_g
@@ -73,7 +76,8 @@ def cell_state(a_i, a_f, a_g, c_prev, tanh_in):
 
 @inline
 def hidden_state(a_o, c, tanh_out):
-    """Equations of the new hidden state of one unit, likewise."""
+    """Equations of the new hidden state of one unit. tanh_out is False in the variant NOAF only;
+    tanh_c is c itself then."""
     o = sigmoid(a_o)
     tanh_c = tanh(c) if tanh_out else c
     h = o * tanh_c
@@ -115,7 +119,7 @@ def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
 @jit
 def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
     """Fill h[1:], c[1:] (T+1, B, H), tanh_c (T, B, H), and turn gates (T, B, 4H) from x W_x into
-    the gates' values. W_h in panels; p (3, H) are the peepholes of i, f, o, or (0, H)."""
+    the gates' values. W_h as panels (see ``products``); p (3, H): p_i, p_f, p_o, or (0, H)."""
     T, B, H = tanh_c.shape
     a = np.empty((B, 4 * H), h.dtype)
     for t in range(T):
@@ -132,15 +136,17 @@ def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
             i, f, g, o = split4(gates[t, row])
             c_prev, c_new = c[t, row], c[t + 1, row]
             tanh_c_new, h_new = tanh_c[t, row], h[t + 1, row]
-            if p.size:
+            if len(p):
+                p_i, p_f = p[0], p[1]
                 for j in range(H):
-                    a_i[j] += p[0, j] * c_prev[j]
-                    a_f[j] += p[1, j] * c_prev[j]
+                    a_i[j] += p_i[j] * c_prev[j]
+                    a_f[j] += p_f[j] * c_prev[j]
             for j in range(H):
                 i[j], f[j], g[j], c_new[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j], tanh_in)
-            if p.size:
+            if len(p):
+                p_o = p[2]
                 for j in range(H):
-                    a_o[j] += p[2, j] * c_new[j]
+                    a_o[j] += p_o[j] * c_new[j]
             for j in range(H):
                 o[j], tanh_c_new[j], h_new[j] = hidden_state(a_o[j], c_new[j], tanh_out)
 
@@ -163,17 +169,19 @@ def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h_T, p, lengths, tanh_in, 
                 da_o[j], dc_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j], tanh_out
                 )
-            if p.size:
+            if len(p):
+                p_o = p[2]
                 for j in range(H):
-                    dc_row[j] += p[2, j] * da_o[j]
+                    dc_row[j] += p_o[j] * da_o[j]
             for j in range(H):
                 da_i[j], da_f[j], da_g[j], dc_row[j] = cell_state_backward(
                     dc_row[j], i[j], f[j], g[j], c_prev[j], tanh_in
                 )
-            if p.size:
+            if len(p):
+                p_i, p_f = p[0], p[1]
                 for j in range(H):
-                    dc_row[j] += p[0, j] * da_i[j] + p[1, j] * da_f[j]
-            dh_row[:] = 0
+                    dc_row[j] += p_i[j] * da_i[j] + p_f[j] * da_f[j]
+            dh_row[:] = 0  # used up; a row past its end has da = 0 and keeps its dh below
         add_product(dh, da[t], W_h_T, dh)
 
 

@@ -3,7 +3,8 @@
 Axes: T time, B batch, D input, H hidden. A step is one row of the batch at a time, ``x`` (D,) and
 ``h`` (H,); all rows together are a matrix product.
 
-Forward, for t = 0 ... T-1, with f the activation (tanh or relu)::
+Forward, for t = 0 ... T-1, with f the activation (tanh or relu; the code keeps the initial state
+first, so that h[t-1] is ``h[t]`` there)::
 
     a[t] = x[t] W_x + h[t-1] W_h + b
     h[t] = f(a[t])
@@ -46,26 +47,27 @@ class RNNCache(NamedTuple):
 
 
 @inline
-def unit(a, use_relu):
+def hidden_state(a, use_relu):
     """Equation of one hidden unit."""
     return relu(a) if use_relu else tanh(a)
 
 
 @inline
-def unit_backward(dh, h, use_relu):
-    """Gradient with respect to ``a`` of one hidden unit."""
+def hidden_state_backward(dh, h, use_relu):
+    """da of one hidden unit, with f' in terms of its output h."""
     return dh * (drelu(h) if use_relu else dtanh(h))
 
 
 def rnn_step(params, x, h_prev, use_relu=False):
     """One time step in plain NumPy: x (B, D), h_prev (B, H); returns h (B, H)."""
     a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
-    return plain(unit)(a, use_relu)
+    return plain(hidden_state)(a, use_relu)
 
 
 @jit
 def rnn_forward(h, xW, W_h, b, use_relu, lengths):
-    """Fill h[1:] (T+1, B, H). xW = x W_x (T, B, H), W_h in panels, b (H,), lengths (B,)."""
+    """Fill h[1:] (T+1, B, H). xW = x W_x (T, B, H), W_h as panels (see ``products``), b (H,),
+    lengths (B,)."""
     T, B, H = xW.shape
     a = np.empty((B, H), h.dtype)
     for t in range(T):
@@ -76,7 +78,7 @@ def rnn_forward(h, xW, W_h, b, use_relu, lengths):
                 continue
             a_row, h_row = a[row], h[t + 1, row]
             for j in range(H):
-                h_row[j] = unit(a_row[j] + b[j], use_relu)
+                h_row[j] = hidden_state(a_row[j] + b[j], use_relu)
 
 
 @jit
@@ -91,8 +93,8 @@ def rnn_backward(da, dh, dy, h, W_h_T, use_relu, lengths):
                 continue
             da_row, dh_row, dy_row, h_row = da[t, row], dh[row], dy[t, row], h[t + 1, row]
             for j in range(H):
-                da_row[j] = unit_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
-            dh_row[:] = 0
+                da_row[j] = hidden_state_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
+            dh_row[:] = 0  # used up; a row past its end has da = 0 and keeps its dh below
         add_product(dh, da[t], W_h_T, dh)
 
 

@@ -4,7 +4,7 @@ BPTT keeps every step's gates until the backward pass comes by. For a very long 
 much. Here it is run in pieces, of which only the states between them are kept; ``backward`` goes
 from the last piece to the first, and runs each forward once more to have its cache::
 
-    forward     piece 0  s1  piece 1  s2  piece 2            keeps x, s1, s2
+    forward     piece 0  s1  piece 1  s2  piece 2            keeps x and the states
     backward    piece 2 again from s2, and back;  piece 1 again from s1, and back;  ...
 
 The result is BPTT's, but for the rounding of the sum over the steps. Beside x and y, the memory is
@@ -47,26 +47,27 @@ class Checkpoint(Container):
 
     def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
         """Returns y, the final state, and the cache. Arguments as for the model."""
-        x, (state,) = checks.numbers(x, "x"), self.split(state, "state")
-        check_streams(self.parts["model"], x, x)
+        x = checks.numbers(x, "x")
+        (state,) = self.split(state, "state")
+        check_streams(self.parts["model"], x, x)  # x also as the target: only (T, B) matters
         lengths = checks.lengths(lengths, *x.shape[:2])
-        # Who draws at random draws the same in backward: from a seed of its own for each piece.
+        # A dropout must draw the same again in backward: each piece has a seed of its own.
         rng = None if rng is None else checks.generator(rng)
         states, seeds = [state], []
         for piece in self._pieces(len(x)):
             seeds.append(None if rng is None else int(rng.integers(2**63)))
-            own, state, _ = self._run(x, piece, states[-1], lengths, training, seeds[-1])
+            y_piece, state, _ = self._run(x, piece, states[-1], lengths, training, seeds[-1])
             # Copies, since what forward returns may be a view of its cache.
             states.append(map_tree(np.copy, state))
             if piece.start == 0:
-                y = np.empty((len(x), *own.shape[1:]), own.dtype)
-            y[piece] = own
+                y = np.empty((len(x), *y_piece.shape[1:]), y_piece.dtype)
+            y[piece] = y_piece
         cache = CheckpointCache(x, states, seeds, lengths, training, y.shape)
         return y, [states[-1]], cache
 
     def _run(self, x, piece, state, lengths, training, seed):
-        own = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
-        return self.parts["model"].forward(x[piece], state, own, training, seed)
+        left = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
+        return self.parts["model"].forward(x[piece], state, left, training, seed)
 
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx, the gradient of the initial state, and those of the parameters."""
@@ -77,8 +78,8 @@ class Checkpoint(Container):
         total = {name: np.zeros_like(p) for name, p in self.params.items()}
         pieces = self._pieces(len(x))
         for k in reversed(range(len(pieces))):
-            _, _, own = self._run(x, pieces[k], states[k], lengths, training, seeds[k])
-            dx, dstate, grads = model.backward(None if dy is None else dy[pieces[k]], own, dstate)
+            _, _, again = self._run(x, pieces[k], states[k], lengths, training, seeds[k])
+            dx, dstate, grads = model.backward(None if dy is None else dy[pieces[k]], again, dstate)
             dxs.append(dx)
             for name, g in grads.items():
                 total[f"model.{name}"] += g
