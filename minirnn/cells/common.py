@@ -153,6 +153,12 @@ def stacked(initial: np.ndarray, T: int) -> np.ndarray:
     return states
 
 
+def columns(a: np.ndarray, n: int) -> list[np.ndarray]:
+    """n blocks of the last axis, a gate each: ``np.split``, which takes 5 us, in one."""
+    H = a.shape[-1] // n
+    return [a[..., k * H : (k + 1) * H] for k in range(n)]
+
+
 @inline
 def split3(row):
     """Three views (H,) of a row (3H,), for the gates of a kernel."""

@@ -46,7 +46,7 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, split3, stacked
+from minirnn.cells.common import Cell, columns, split3, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
 
@@ -86,8 +86,8 @@ def hidden_state_backward(dh, z, n, h_prev):
 
 def gru_step(params, x, h_prev):
     """One time step in plain NumPy: x (B, D), h_prev (B, H); returns h (B, H)."""
-    W_hr, W_hz, W_hn = np.split(params["W_h"], 3, axis=1)
-    a_r, a_z, a_n = np.split(x @ params["W_x"] + params["b"], 3, axis=-1)
+    W_hr, W_hz, W_hn = columns(params["W_h"], 3)
+    a_r, a_z, a_n = columns(x @ params["W_x"] + params["b"], 3)
     r, z = plain(reset_update)(a_r + h_prev @ W_hr, a_z + h_prev @ W_hz)
     if "b_hn" in params:
         s = r * (h_prev @ W_hn + params["b_hn"])

@@ -46,7 +46,7 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, split4, stacked
+from minirnn.cells.common import Cell, columns, split4, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
 
@@ -105,7 +105,7 @@ def cell_state_backward(dc, i, f, g, c_prev, tanh_in):
 def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
     """One time step in plain NumPy: x (B, D), h_prev and c_prev (B, H); returns h, c."""
     a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
-    a_i, a_f, a_g, a_o = np.split(a, 4, axis=-1)
+    a_i, a_f, a_g, a_o = columns(a, 4)
     if "p_i" in params:
         a_i = a_i + params["p_i"] * c_prev
         a_f = a_f + params["p_f"] * c_prev
@@ -241,7 +241,7 @@ class LSTM(Cell):
         dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
         if self.peephole:
-            da_i, da_f, _, da_o = np.split(da, 4, axis=-1)
+            da_i, da_f, _, da_o = columns(da, 4)
             grads["p_i"] = bias_gradient(da_i * c[:-1])
             grads["p_f"] = bias_gradient(da_f * c[:-1])
             grads["p_o"] = bias_gradient(da_o * c[1:])
