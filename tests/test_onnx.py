@@ -5,7 +5,7 @@ import pytest
 from cases import arrays, randomised
 
 import minirnn as mr
-from minirnn.onnx_export import to_onnx
+from minirnn.exchange import to_onnx
 from minirnn.protocol import named_leaves
 
 pytest.importorskip("onnx", reason="onnx is not installed (extra 'exchange')")

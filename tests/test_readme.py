@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import minirnn as mr
 
@@ -52,3 +53,13 @@ def test_the_five_patterns_of_the_readme_are_models():
     assert models["many_to_one"].forward(np.ones((4, 2, 1)))[0].shape == (2, 1)
     assert models["many_to_many"].forward(np.ones((4, 2, 1)))[0].shape == (4, 2, 1)
     assert models["encoder_decoder"].forward((tokens, tokens[:3]))[0].shape == (3, 2, 7)
+
+
+def test_what_the_readme_says_of_other_libraries_holds(tmp_path, monkeypatch, capsys):
+    for library in ("torch", "onnx", "onnxruntime"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    text = README.read_text(encoding="utf-8")
+    program = re.search(r"```python\n(import onnxruntime.*?)```\n\n```text\n(.*?)```", text, re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(program.group(1), {"np": np, "mr": mr, "rng": np.random.default_rng(0)})
+    assert capsys.readouterr().out == program.group(2)

@@ -1,7 +1,7 @@
 """Weights from and to PyTorch and Keras: plain functions over dictionaries and lists of arrays.
 
 Neither library is imported; ``safetensors.numpy.save_file(to_torch(layer), path)`` makes a file of
-them. Whole models go to other runtimes by ``onnx_export.to_onnx``. What differs is the layout:
+them. Whole models go to other runtimes by ``to_onnx``. What differs is the layout:
 PyTorch keeps W transposed and two biases whose sum is b; Keras has our layout, but other orders of
 the gates. For the GRU the second bias of the candidate, ``b_hn``, stays apart, since r multiplies
 it.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
-from minirnn.exchange import OUR_ORDER, reorder
+from minirnn.exchange.weights import OUR_ORDER, reorder
 from minirnn.npz import write
 
 OPSET = 17

@@ -1,0 +1,6 @@
+"""Models that go elsewhere: weights from and to PyTorch and Keras, whole models as ONNX files."""
+
+from minirnn.exchange.onnx import to_onnx
+from minirnn.exchange.weights import from_keras, from_torch, to_keras, to_torch
+
+__all__ = ["from_keras", "from_torch", "to_keras", "to_onnx", "to_torch"]
