@@ -3,7 +3,7 @@
 The operating system hands out fresh memory page by page, with a fault at the first touch of each:
 for the megabytes of a cache this costs as much as computing what goes into them. So an array made
 here gives its memory back to a small store when nobody refers to it any more, and the next array
-of the same size takes it from there. To its user it is ``np.empty``.
+of about the same size takes it from there. To its user it is ``np.empty``.
 """
 
 import math
@@ -26,12 +26,16 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
         return np.empty(shape, dtype)
+    # Of blocks of any size few would fit again, where sequences differ in length: eight sizes
+    # between each power of two and the next.
+    unit = 1 << (size.bit_length() - 4)
+    room = -(-size // unit) * unit
     with _lock:
-        k = next((k for k in reversed(range(len(_store))) if _store[k].size == size), None)
-        block: Any = np.empty(size, np.uint8) if k is None else _store.pop(k)
+        k = next((k for k in reversed(range(len(_store))) if _store[k].size == room), None)
+        block: Any = np.empty(room, np.uint8) if k is None else _store.pop(k)
     # The memoryview in between makes ``whole`` the base of every view of it, so that the block
     # comes back only when the last view is gone.
-    whole = np.frombuffer(memoryview(block), dtype)
+    whole = np.frombuffer(memoryview(block)[:size], dtype)
     weakref.finalize(whole, _give_back, block).atexit = False
     return whole.reshape(shape)
 

@@ -52,7 +52,8 @@ def truncated_bptt(
 
     x, target: a sequence (T, B, ...) each, and so must be the model's output. k2 >= k1. The loss is
     the mean over the block's own k1 steps (the last block may be shorter). ``k1 = k2 = T`` is BPTT,
-    ``k1 = k2`` the usual chunks, ``k1 = 1`` the online form. The parameters may be changed between
+    ``k1 = k2`` the usual chunks (where the last one is shorter, it still goes back k2 steps),
+    ``k1 = 1`` the online form. The parameters may be changed between
     two blocks: each window is computed with those of its time, at the cost of running forward over
     k2 steps rather than k1. A block in which no target counts is passed over.
     """

@@ -130,4 +130,4 @@ def test_hours_of_work_take_no_more_memory_than_minutes(tmp_path):
     quarter = len(memory) // 4
     early, late = max(memory[quarter : 2 * quarter]), max(memory[-quarter:])
     print(f"{rounds} rounds; {early / 2**20:.1f} MB early, {late / 2**20:.1f} MB late")
-    assert late < 1.02 * early + 2 * 2**20
+    assert late < 1.05 * early  # the allocator of the C library moves by some per cent
