@@ -98,3 +98,24 @@ def test_there_are_three_hints(name, capsys):
 def test_an_unknown_exercise_is_refused():
     with pytest.raises(ValueError, match="slope"):
         exercises.check(lambda: 0, "slop")
+
+
+def test_an_endless_loop_is_stopped(monkeypatch):
+    if not hasattr(exercises.common.signal, "setitimer"):
+        pytest.skip("this system cannot stop a loop")
+
+    def slope(f, w, k, eps):
+        while True:
+            pass
+
+    monkeypatch.setattr(exercises.common._time_limit.__wrapped__, "__defaults__", (0.1,))
+    with pytest.raises(exercises.Wrong, match="does a loop never end"):
+        exercises.check(slope)
+
+
+def test_the_line_shown_is_the_student_s():
+    def slope(f, w, k, eps):
+        return mr.RNN(w, 2)  # the error is raised within the library
+
+    with pytest.raises(exercises.Wrong, match=r"in the line: return mr.RNN\(w, 2\)"):
+        exercises.check(slope)

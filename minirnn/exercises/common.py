@@ -1,11 +1,14 @@
 """How an exercise is checked: simple cases first, then what the wrong numbers look like."""
 
+import contextlib
 import copy
 import functools
 import importlib
 import inspect
 import os
 import pkgutil
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -36,6 +39,9 @@ def exercise(*hints: str) -> Callable:
         raise ValueError(f"hints: expected three, got {len(hints)}")
 
     def register(judge: Callable) -> Callable:
+        known = EXERCISES.get(judge.__name__)
+        if known and known.judge.__module__ != judge.__module__:
+            raise ValueError(f"{judge.__name__}: there is one already in {known.judge.__module__}")
         EXERCISES[judge.__name__] = Exercise(judge, hints)
         return judge
 
@@ -77,16 +83,23 @@ def _exercise(name: str) -> Exercise:
 def call(student: Callable, *arguments: Any) -> Any:
     """What the student's function returns for copies of the arguments.
 
-    Raises ``Wrong`` if it stops with an error, changes an argument, or returns nothing.
+    Raises ``Wrong`` if it stops with an error, does not stop, changes an argument, or returns
+    nothing.
     """
     given = copy.deepcopy(arguments)
     try:
-        result = student(*given)
+        with np.errstate(all="ignore"), _time_limit():
+            result = student(*given)
+    except Wrong:
+        raise
     except NotImplementedError:
         raise Wrong("The function is still to be written: it raises NotImplementedError.") from None
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        line = f"\n  in the line: {where.line}" if where.line else ""
+        # The last line that is the student's own, not one of a library that it called.
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        own = getattr(getattr(student, "__code__", None), "co_filename", "")
+        lines = [frame.line for frame in frames if frame.filename == own and frame.line]
+        line = f"\n  in the line: {lines[-1]}" if lines else ""
         shapes = ", ".join(_described(argument) for argument in arguments)
         raise Wrong(
             f"It stops with {type(error).__name__}: {error}{line}\n  when given {shapes}."
@@ -99,6 +112,26 @@ def call(student: Callable, *arguments: Any) -> Any:
     if result is None:
         raise Wrong("It returns None: is the `return` missing?")
     return result
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float = 20):
+    """Raise ``Wrong`` if what is done within does not come to an end, where the system can."""
+    main = threading.current_thread() is threading.main_thread()
+    if not (hasattr(signal, "setitimer") and main):
+        yield
+        return
+
+    def stop(number, frame):
+        raise Wrong(f"It is still at work after {seconds} s: does a loop never end?")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def judge_against(
@@ -156,6 +189,8 @@ def _difference(name: str, axes: Sequence[str], got: Any, right: Any) -> str:
     except (TypeError, ValueError):
         return f"{name}: expected numbers, got {type(got).__name__}."
     right = np.asarray(right, np.float64)
+    if got.ndim == right.ndim == 1 and len(got) != len(right):
+        return f"{name}: expected a length of {len(right)}, got {len(got)}."
     if got.shape != right.shape:
         return f"{name}: expected the shape {right.shape}, got {got.shape}."
     wrong = ~np.isclose(got, right, rtol=1e-7, atol=1e-10, equal_nan=True)
@@ -194,8 +229,12 @@ def _same(got: Any, other: Any) -> bool:
 
 
 def _quietly(function: Callable, arguments: tuple) -> Any:
+    """What a slip leads to; None where it leads to an error."""
     with np.errstate(all="ignore"):
-        return function(*copy.deepcopy(arguments))
+        try:
+            return function(*copy.deepcopy(arguments))
+        except Exception:
+            return None
 
 
 def _numeric(value: Any) -> bool:
@@ -221,6 +260,8 @@ def _described(argument: Any) -> str:
         return f"an array {argument.shape}"
     if isinstance(argument, Mapping):
         return f"a dictionary of {', '.join(argument)}"
+    if callable(argument):
+        return f"a function {getattr(argument, '__name__', '')}".strip()
     text = repr(argument)
     return text if len(text) < 60 else type(argument).__name__
 
