@@ -70,8 +70,7 @@ def fit(
         patience = checks.size(patience, "patience")
         if validation is None:
             raise ValueError("patience: expected validation data with it, got none")
-    if resume and checkpoint is None:
-        raise ValueError("resume: expected a checkpoint to go on from, got none")
+    _check_checkpoint(checkpoint, resume, optimizer)
     history = History()
     best: dict[str, np.ndarray] = {}
     carried = (model, optimizer, history, best, rng)
@@ -92,7 +91,7 @@ def fit(
                     losses.append(loss)
                     norms.append(norm)
                     if pressed:
-                        raise KeyboardInterrupt
+                        raise KeyboardInterrupt  # between two batches, where no harm is done
                 val_loss = None
                 if validation is not None:
                     batches = batches_of(validation, rng, "validation")
@@ -117,6 +116,21 @@ def fit(
     for name, value in best.items():
         model.params[name][...] = value
     return history
+
+
+def _check_checkpoint(checkpoint, resume, optimizer):
+    """Say now what would fail after the first epoch."""
+    if checkpoint is None:
+        if resume:
+            raise ValueError("resume: expected a checkpoint to go on from, got none")
+        return
+    folder = os.path.dirname(os.path.abspath(checkpoint))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"checkpoint: there is no folder {folder}")
+    if not isinstance(getattr(optimizer, "state", None), dict):
+        raise TypeError(
+            "optimizer: expected one with its averages in a dictionary 'state', to save"
+        )
 
 
 def _record(history, losses, norms, lr, val_loss):

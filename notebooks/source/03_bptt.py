@@ -94,7 +94,7 @@ exercises.check(slope)
 # **Predict, then run:** the smaller `eps`, the better? Where would the best `eps` be?
 
 
-# %%
+# %% tags=["cover"]
 def loss_of(W_h):
     return 0.5 * np.sum((forward(x, W_x, W_h, b)[T] - target) ** 2)
 
