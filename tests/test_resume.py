@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_changed(tmp_path):
         assert all(np.array_equal(p, before[name]) for name, p in net.params.items())
     with pytest.raises(ValueError, match="rng: expected PCG64"):
         train(4, checkpoint=file, resume=True, rng=np.random.Generator(np.random.MT19937(0)))
-    with pytest.raises(FileNotFoundError, match="checkpoint: there is no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint: there is no folder .*nowhere"):
         train(4, checkpoint=tmp_path / "nowhere" / "run.npz")
     with pytest.raises(ValueError, match="resume: expected a checkpoint"):
         train(4, resume=True)
