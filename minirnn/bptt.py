@@ -60,11 +60,11 @@ def truncated_bptt(
     k1, k2 = checks.size(k1, "k1"), checks.size(k2, "k2")
     if k2 < k1:
         raise ValueError(f"k2: expected at least k1 = {k1}, got {k2}")
-    x, target = np.asarray(x), np.asarray(target)
+    x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     check_streams(model, x, target)
     T, B = x.shape[:2]
     ends = checks.lengths(lengths, T, B)
-    counts = ~checks.padding(ends, T) if mask is None else np.asarray(mask)
+    counts = ~checks.padding(ends, T) if mask is None else checks.array(mask, "mask", (T, B), bool)
     rng = None if rng is None else checks.generator(rng)
     begin = 0  # of the window; ``state`` is the state there
     for block in range(0, T, k1):

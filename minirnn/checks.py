@@ -1,22 +1,45 @@
 """Checks of arguments: each names the argument, what came, and what was expected."""
 
 import operator
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 
-def size(value: Any, name: str) -> int:
-    """A positive whole number."""
+def size(value: Any, name: str, low: int = 1) -> int:
+    """A whole number of at least ``low``, that can be the size of an axis."""
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}: expected a whole number, got {value!r}") from None
-    if isinstance(value, (bool, np.bool_)) or number < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        raise TypeError(f"{name}: expected a whole number, got {value!r:.80}") from None
+    if isinstance(value, (bool, np.bool_)) or not low <= number < 2**31:
+        raise ValueError(f"{name}: expected a whole number of at least {low}, got {value!r}")
     return number
+
+
+def function(value: Any, name: str) -> Any:
+    """Something to be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {value!r:.80}")
+    return value
+
+
+def by_name(value: Any, name: str) -> Mapping[str, np.ndarray]:
+    """Arrays by name, such as ``layer.params``."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: expected arrays by name, got {type(value).__name__}")
+    return value
+
+
+def path(value: Any, name: str) -> str:
+    """The name of a file."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected the name of a file, got {value!r:.80}") from None
 
 
 def number(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minirnn import checks
 from minirnn.protocol import leaves, map_tree, named_leaves
 
 COMPLEX_STEP = 1e-30
@@ -21,7 +22,10 @@ class Problem:
         self.layer, self.rest, self.generator = layer, (lengths, training, rng), generator
         self.state = state
         # Whole numbers may be tokens, so they stay what they are until backward returns a dx.
-        self.x: Any = tuple(np.array(part) for part in x) if isinstance(x, tuple) else np.array(x)
+        parts = [
+            np.array(checks.numbers(part, "x")) for part in (x if isinstance(x, tuple) else (x,))
+        ]
+        self.x: Any = tuple(parts) if isinstance(x, tuple) else parts[0]
         y, final, cache = self.forward()
         dx = layer.backward(np.zeros_like(y), cache, map_tree(np.zeros_like, final))[0]
         self.x = _as_float(self.x, dx)

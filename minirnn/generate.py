@@ -81,6 +81,7 @@ def decode(
     target are kept at each step; 1 is greedy, more finds likelier ones (Graves 2012).
     lengths: (B,), of the sources.
     """
+    start, end = checks.size(start, "start", 0), checks.size(end, "end", 0)
     K, max_length = checks.size(beam, "beam"), checks.size(max_length, "max_length")
     memory, state, _ = model.read(source, lengths)
     B = memory.m.shape[1]

@@ -95,13 +95,15 @@ def gradcheck(
     gradient is wrong, its ``verdict`` says where the error was first seen when going from one
     step to many. Raises ValueError where there is nothing to check (float32, a missing method).
     """
+    if not all(hasattr(layer, name) for name in ("params", "forward", "backward")):
+        raise TypeError(f"layer: expected params, forward and backward, got {layer!r:.80}")
     method = checks.choice(method, "method", TOLERANCE)
     tol = TOLERANCE[method] if tol is None else checks.number(tol, "tol", 0, low_included=False)
     for name, p in layer.params.items():
         if p.dtype != np.float64:
             raise ValueError(f"params[{name!r}]: expected float64, got {p.dtype}: too coarse")
     original = {name: p.copy() for name, p in layer.params.items()}
-    generator = np.random.default_rng(rng)
+    generator = checks.generator(rng)
     try:
         for p in layer.params.values():
             p += 0.1 * generator.normal(size=p.shape)

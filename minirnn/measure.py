@@ -33,6 +33,8 @@ def trace(
     sum of products that goes into gate i ("da" for a layer without gates). In a model the names
     begin with the layer's place, "0.h", "0.backward.h". Past its end a sequence has zeros.
     """
+    if loss_fn is not None:
+        checks.function(loss_fn, "loss_fn")
     y, _, _ = model.forward(x, state, lengths)
     dy = None if loss_fn is None else block_loss(loss_fn, y, target, lengths, None)[1]
     found = _trace(model, np.asarray(x), dy, state, lengths)

@@ -31,6 +31,7 @@ class Optimizer:
 
     def step(self, params: Arrays, grads: Arrays) -> None:
         """Change every parameter in place. ``grads`` has the keys and shapes of ``params``."""
+        params, grads = checks.by_name(params, "params"), checks.by_name(grads, "grads")
         if params.keys() != grads.keys():
             odd = sorted(params.keys() ^ grads.keys())
             raise ValueError(f"grads: expected the names of params, but only one of them has {odd}")
@@ -135,7 +136,7 @@ def cosine(lr: float, epochs: int, warmup: int = 0) -> Callable[[int], float]:
     """A schedule for ``fit``: up to ``lr`` in ``warmup`` epochs, then down to 0 along a cosine
     (Loshchilov & Hutter 2017)."""
     lr, epochs = checks.number(lr, "lr", 0), checks.size(epochs, "epochs")
-    if not 0 <= warmup < epochs:
+    if checks.size(warmup, "warmup", 0) >= epochs:
         raise ValueError(f"warmup: expected 0..{epochs - 1}, fewer than epochs, got {warmup}")
 
     def schedule(epoch):
@@ -155,7 +156,7 @@ def step_decay(lr: float, every: int, factor: float = 0.5) -> Callable[[int], fl
 def clip_grad_value(grads: dict[str, np.ndarray], limit: float) -> None:
     """Clip every entry of all gradients, in place, to +-limit. A NaN stays what it is."""
     checks.number(limit, "limit", 0, low_included=False)
-    for g in grads.values():
+    for g in checks.by_name(grads, "grads").values():
         np.clip(g, -limit, limit, out=g)
 
 
@@ -167,6 +168,7 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
     """
     if max_norm is not np.inf:
         checks.number(max_norm, "max_norm", 0, low_included=False)
+    checks.by_name(grads, "grads")
     with np.errstate(over="ignore", invalid="ignore"):
         norm = _norm(grads, 1.0)
         if not np.isfinite(norm):  # perhaps only the squares overflowed: once more in another unit

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minirnn import checks
 from minirnn.bptt import Result, check_streams
 from minirnn.layers.container import zero_state
 from minirnn.protocol import Layer, State, leaves, map_tree
@@ -31,10 +32,11 @@ def rtrl(
     x, target: sequences (T, B, ...). The same as ``truncated_bptt`` with k1 = 1 and k2 = T, equal
     to rounding, so that the sum over all steps is T times the gradient of ``bptt``.
     """
-    x, target = np.asarray(x), np.asarray(target)
+    x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     check_streams(model, x, target)
     T, B = x.shape[:2]
     state = zero_state(model, B) if state is None else state
+    model.forward(x[:1], state)  # which says what is wrong with them
     n, p = (sum(a.size for a in arrays) for arrays in (leaves(state), model.params.values()))
     P = np.zeros((B, n // B, p))
     for t in range(T):

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 import minirnn as mr
+from minirnn import checks
 from minirnn.npz import read_arrays, write_arrays
 from minirnn.protocol import Layer
 
@@ -33,7 +34,7 @@ def save(model: Layer, path: str | os.PathLike) -> None:
 
     Raises TypeError for a layer that is not one of minirnn's own, and OSError.
     """
-    write_arrays(path, {"model": describe(model)}, model.params)
+    write_arrays(checks.path(path, "path"), {"model": describe(model)}, model.params)
 
 
 def load(path: str | os.PathLike) -> Layer:
@@ -42,7 +43,7 @@ def load(path: str | os.PathLike) -> Layer:
     Raises ValueError for a file that is cut off, changed, of another kind, or of a later version,
     and OSError.
     """
-    header, arrays = read_arrays(path)
+    header, arrays = read_arrays(checks.path(path, "path"))
     try:
         model = build(header["model"])
     except (KeyError, TypeError, ValueError) as error:

@@ -66,6 +66,9 @@ def fit(
     rng = checks.generator(rng)
     if not hasattr(optimizer, "step") or isinstance(optimizer, type):
         raise TypeError(f"optimizer: expected one such as Adam(lr=0.001), got {optimizer!r}")
+    checks.function(loss_fn, "loss_fn")
+    if schedule is not None:
+        checks.function(schedule, "schedule")
     if patience is not None:
         patience = checks.size(patience, "patience")
         if validation is None:
@@ -124,7 +127,7 @@ def _check_checkpoint(checkpoint, resume, optimizer):
         if resume:
             raise ValueError("resume: expected a checkpoint to go on from, got none")
         return
-    folder = os.path.dirname(os.path.abspath(checkpoint))
+    folder = os.path.dirname(os.path.abspath(checks.path(checkpoint, "checkpoint")))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"checkpoint: there is no folder {folder}")
     if not isinstance(getattr(optimizer, "state", None), dict):
@@ -189,7 +192,7 @@ def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple
         data = data(rng)
     elif isinstance(data, tuple) and len(data) >= 2 and not isinstance(data[1], (tuple, list)):
         data = [data]
-    if not hasattr(data, "__iter__"):
+    if not hasattr(data, "__iter__") or getattr(data, "shape", None) == ():
         raise TypeError(f"{name}: expected (x, target), batches or a function, got {data!r:.80}")
     empty = True
     for batch in data:

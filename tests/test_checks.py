@@ -165,7 +165,7 @@ WRONG = {
     "optimizer": (lambda: mr.fit(None, None, None, "adam", 1), TypeError, "optimizer: .*'adam'"),
     "optimizer class": (lambda: mr.fit(None, None, None, mr.Adam, 1), TypeError, "optimizer: .*Adam"),
     "no data": (lambda: mr.fit(mr.Last(), mr.mse, None, mr.Adam(), 1), TypeError, "data: .*got None"),
-    "patience": (lambda: mr.fit(None, None, None, mr.Adam(), 1, patience=2), ValueError, "patience: .*val"),
+    "patience": (lambda: mr.fit(None, mr.mse, None, mr.Adam(), 1, patience=2), ValueError, "patience: .*val"),
     "method": (lambda: mr.gradcheck(mr.RNN(2, 3), X, method="exact"), ValueError, "'central' or 'com"),
     "tol": (lambda: mr.gradcheck(mr.RNN(2, 3), X, tol=0), ValueError, "tol: .*got 0"),
 }  # fmt: skip

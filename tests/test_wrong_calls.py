@@ -10,6 +10,7 @@ from cases import LAYERS, arrays, flatten, randomised, tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import minirnn as mr
 from minirnn.experiments.catalogue import example
 
 T, B, D, H = 4, 3, 2, 3
@@ -209,3 +210,99 @@ def test_a_value_that_is_no_number_shows_where_it_counts_and_nowhere_else(name, 
         assert any(
             np.isnan(a).any() for a in arrays([bad, bad_final] if final is not None else [bad])
         )
+
+
+# ---- All else that is public: one right call each, in which one argument is replaced ------------
+
+Y, LOGITS, TOKENS = np.ones((T, B, 1)), np.ones((T, B, 5)), np.ones((T, B), int)
+X3 = np.random.default_rng(0).normal(size=(T, B, D))
+REAL = mr.Sequential(mr.LSTM(D, H, rng=0), mr.Linear(H, 1, rng=0))
+WORDS = mr.Sequential(mr.Embedding(5, H, rng=0), mr.GRU(H, 4, rng=0), mr.Linear(4, 5, rng=0))
+PAIR = mr.Seq2Seq(
+    mr.Sequential(mr.Embedding(5, H, rng=0), mr.LSTM(H, 4, rng=0)), mr.Embedding(5, H, rng=0),
+    mr.LSTM(H, 4, rng=0), mr.Linear(4, 5, rng=0),
+)  # fmt: skip
+ONES = {"a": np.ones(3)}
+MASK = np.ones((T, B), bool)
+CALLS = {
+    "mse": (mr.mse, {"y": Y, "target": Y, "mask": MASK}),
+    "binary": (mr.binary_cross_entropy, {"logits": Y, "target": Y, "mask": MASK}),
+    "softmax": (mr.softmax_cross_entropy, {"logits": LOGITS, "target": TOKENS, "mask": MASK}),
+    "bptt": (
+        lambda **k: mr.bptt(REAL, mr.mse, **k),
+        {"x": X3, "target": Y, "state": None, "lengths": [4, 3, 2], "mask": None},
+    ),
+    "truncated_bptt": (
+        lambda **k: list(mr.truncated_bptt(REAL, mr.mse, **k)),
+        {"x": X3, "target": Y, "k1": 2, "k2": 3, "state": None, "lengths": [4, 3, 2], "mask": None},
+    ),
+    "rtrl": (
+        lambda **k: list(mr.rtrl(REAL, mr.mse, **k)), {"x": X3, "target": Y, "state": None},
+    ),
+    "fit": (
+        lambda **k: mr.fit(REAL, k.pop("loss_fn"), k.pop("data"), k.pop("optimizer"), 1, **k),
+        {"loss_fn": mr.mse, "data": (X3, Y), "optimizer": mr.SGD(1e-9), "validation": (X3, Y),
+         "patience": 1, "schedule": mr.step_decay(1e-9, 2), "max_norm": 1.0, "rng": 0},
+    ),
+    "SGD": (mr.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}),
+    "Adam": (mr.Adam, {"lr": 0.1, "beta1": 0.9, "beta2": 0.9, "eps": 0.1, "weight_decay": 0.1}),
+    "RMSProp": (mr.RMSProp, {"lr": 0.1, "decay": 0.9, "eps": 1e-8}),
+    "Adagrad": (mr.Adagrad, {"lr": 0.1, "eps": 1e-8}),
+    "step": (mr.Adam().step, {"params": ONES, "grads": ONES}),
+    "cosine": (mr.cosine, {"lr": 0.1, "epochs": 5, "warmup": 1}),
+    "step_decay": (mr.step_decay, {"lr": 0.1, "every": 5, "factor": 0.1}),
+    "clip_grad_norm": (mr.clip_grad_norm, {"grads": ONES, "max_norm": 1.0}),
+    "clip_grad_value": (mr.clip_grad_value, {"grads": ONES, "limit": 1.0}),
+    "gradcheck": (
+        mr.gradcheck,
+        {"layer": mr.RNN(D, H, rng=0), "x": X3, "state": None, "lengths": None,
+         "method": "directional", "tol": 1e-7, "rng": 0},
+    ),
+    "sample": (
+        lambda **k: next(mr.sample(WORDS, **k)),
+        {"prompt": [1, 2], "temperature": 1.0, "top_k": 2, "state": None, "rng": 0},
+    ),
+    "decode": (
+        lambda **k: mr.decode(PAIR, **k), {"source": TOKENS, "start": 1, "end": 2, "max_length": 3},
+    ),
+    "trace": (
+        lambda **k: mr.trace(REAL, **k),
+        {"x": X3, "loss_fn": mr.mse, "target": Y, "state": None, "lengths": [4, 2, 1]},
+    ),
+    "save": (mr.save, {"model": REAL, "path": None}),
+    "load": (mr.load, {"path": None}),
+    "set_num_threads": (mr.set_num_threads, {"n": 2}),
+    "LSTM": (mr.LSTM, {"input_size": 2, "hidden_size": 3, "forget_bias": 1.0, "rng": 0}),
+    "Bidirectional": (
+        mr.Bidirectional,
+        {"forward_layer": mr.RNN(2, 3), "backward_layer": mr.RNN(2, 3), "merge": "sum"},
+    ),
+    "Dropout": (mr.Dropout, {"p": 0.5}),
+    "Embedding": (mr.Embedding, {"num_embeddings": 5, "embedding_dim": 3}),
+    "Checkpoint": (mr.Checkpoint, {"model": mr.RNN(2, 3), "every": 2}),
+}  # fmt: skip
+ODDITIES = [
+    None, "x", -1, 0, 1.5, np.nan, np.inf, object(), [], {}, (), np.zeros(0), np.ones((2, 2, 2, 2)),
+    np.array(["a"]), np.array(np.nan), True, 1j, [[1], [1, 2]], b"x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_any_odd_argument_is_taken_or_refused_by_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    function, right = CALLS[name]
+    if "path" in right:
+        right = right | {"path": tmp_path / "m.npz"}
+        mr.save(REAL, right["path"])
+    threads = mr.get_num_threads()
+    function(**right)
+    for argument in right:
+        for odd in ODDITIES:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                try:
+                    function(**right | {argument: odd})
+                except (ValueError, TypeError, FloatingPointError, OSError) as error:
+                    head, colon, _ = str(error).partition(":")
+                    assert colon and len(head) < 60, f"{argument} = {odd!r}: {error}"
+                mr.set_num_threads(threads)

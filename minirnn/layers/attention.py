@@ -62,7 +62,7 @@ class LuongAttention:
         self.params = {"W_m": W_m.astype(self.dtype)}
 
     def _set_sizes(self, query_size, memory_size, attention_size, dtype):
-        self.query_size = query_size if query_size == 0 else checks.size(query_size, "query_size")
+        self.query_size = checks.size(query_size, "query_size", 0)
         self.memory_size = checks.size(memory_size, "memory_size")
         self.attention_size = checks.size(attention_size, "attention_size")
         self.dtype = checks.float_dtype(dtype)
