@@ -119,3 +119,19 @@ def test_the_line_shown_is_the_student_s():
 
     with pytest.raises(exercises.Wrong, match=r"in the line: return mr.RNN\(w, 2\)"):
         exercises.check(slope)
+
+
+def test_sliders_or_one_picture(monkeypatch):
+    drawn = []
+    monkeypatch.setenv("MINIRNN_STATIC", "1")
+    exercises.play(lambda **values: drawn.append(values), f=(0, 1, 0.5), i=(-1, 1, 0))
+    assert drawn == [{"f": 0.5, "i": 0}]
+    monkeypatch.delenv("MINIRNN_STATIC")
+    widgets = pytest.importorskip("ipywidgets", reason="ipywidgets is not installed ('notebooks')")
+    made = []
+    monkeypatch.setattr(widgets, "interact", lambda draw, **sliders: made.append((draw, sliders)))
+    exercises.play(lambda **values: drawn.append(values), f=(0, 1, 0.5))
+    ((draw, sliders),) = made
+    assert (sliders["f"].min, sliders["f"].max, sliders["f"].value) == (0, 1, 0.5)
+    draw(f=0.25)
+    assert drawn[-1] == {"f": 0.25}

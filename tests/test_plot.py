@@ -37,6 +37,13 @@ PICTURES = {
         measure.jacobians(mr.RNN(2, 3, rng=0), np.ones((4, 1, 2))), ax
     ),
     "truncation_bias": lambda ax: plot.truncation_bias([1, 4], {"a": [0.5, 0.1]}, ax),
+    "gates": lambda ax: plot.gates(
+        mr.trace(mr.GRU(2, 3, rng=0), np.ones((4, 1, 2))), "rznh", ax=ax
+    ),
+    "gates over tokens": lambda ax: plot.gates(
+        mr.trace(mr.LSTM(2, 3, rng=0), np.ones((4, 1, 2))), "ifgoc", 2, tokens="abcd", ax=ax
+    ),
+    "error_map": lambda ax: plot.error_map({"dW_x i": [0, 1e-9, 1], "db": [1, 1, 1]}, ax),
     "saturation": lambda ax: plot.saturation([0.1, 0.5], [0.2, 0.4], ax),
     "heat": lambda ax: plot.heat(RNG.random((3, 5)), "abc", "forget gate", ax),
     "attention": lambda ax: plot.attention(RNG.random((2, 3)), "abc", "de", ax),
@@ -80,3 +87,26 @@ def test_the_unrolled_picture_has_the_model_s_own_shapes():
 def test_wrong_calls(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_gate_has_its_colour_everywhere():
+    traced = mr.trace(mr.LSTM(2, 3, rng=0), np.ones((4, 1, 2)))
+    for names in ("ifgo", "of"):
+        lines = plot.gates(traced, names).get_lines()
+        assert [line.get_color() for line in lines] == [plot.GATES[name] for name in names]
+    with pytest.raises(ValueError, match="names: expected letters of .*got 'r'"):
+        plot.gates(traced, "ir")
+    plt.close("all")
+
+
+def test_the_error_map_is_black_where_the_gradient_is_wrong():
+    image = plot.error_map({"a": [0, 1], "b": [1e-3, 5]}).get_images()[0]
+    assert image.get_array().tolist() == [[-8, 0], [-3, 0]]
+    plt.close("all")
+
+
+def test_the_style_of_the_notebooks_is_the_colours_in_order():
+    with plt.rc_context():
+        plot.style()
+        cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    assert cycle == [style["color"] for style in plot.STYLES]
