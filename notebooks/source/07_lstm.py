@@ -124,7 +124,7 @@ assert np.all(abs(c["hide"] - 0.8) < 2e-3) and np.all(abs(cells["hide"]["h"]) < 
 # step 9; a -1 is written at step 12. It is read at steps 5, 10 and 15. What is `h` at these three
 # steps, and what is it at step 6?
 
-# %%
+# %% tags=["cover"]
 marks = {2: "write", 5: "read", 9: "erase", 10: "read", 12: "write", 15: "read"}
 x = np.zeros((18, 1, 4))
 x[:, 0, 0] = rng.uniform(-1, 1, size=18)  # noise, except where something is written

@@ -446,7 +446,7 @@ def large_product(*_):
     np.matmul(large, large, out=room)
 
 
-# %% tags=["clock"]
+# %% tags=["cover", "clock"]
 figures = {}
 fig, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
 for B, ax in zip(inputs, axes, strict=True):
