@@ -64,7 +64,10 @@ def truncated_bptt(
     check_streams(model, x, target)
     T, B = x.shape[:2]
     ends = checks.lengths(lengths, T, B)
-    counts = ~checks.padding(ends, T) if mask is None else checks.array(mask, "mask", (T, B), bool)
+    counts = ~checks.padding(ends, T) if mask is None else checks.numbers(mask, "mask")
+    if counts.shape[:2] != (T, B):
+        expected, got = checks.shape_text((T, B)), checks.shape_text(counts.shape)
+        raise ValueError(f"mask: expected shape {expected}, got {got}")
     rng = None if rng is None else checks.generator(rng)
     begin = 0  # of the window; ``state`` is the state there
     for block in range(0, T, k1):

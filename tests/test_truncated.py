@@ -152,3 +152,16 @@ def test_wrong_k(k1, k2, words):
         ValueError, match=r"target: expected one a step, \(7, 2\), got shape \(2, 3\)"
     ):
         next(mr.truncated_bptt(model, mr.mse, x, target[0], 1, 1))
+
+
+def test_a_mask_may_have_the_axis_of_the_outputs():
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(2, 6, 3, 1))
+    mask = rng.random((6, 3)) < 0.7
+    model = mr.Sequential(mr.RNN(1, 4, rng=0), mr.Linear(4, 1, rng=0))
+    flat, deep = (
+        [g for _, g, _ in mr.truncated_bptt(model, mr.mse, x, target, 2, 3, mask=m)]
+        for m in (mask, mask[..., None])
+    )
+    for a, b in zip(flat, deep, strict=True):
+        same(a, b)
