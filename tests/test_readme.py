@@ -38,7 +38,8 @@ def test_every_linked_file_exists():
 def test_the_map_names_every_source_file():
     text = README.read_text(encoding="utf-8")
     for file in (README.parent / "minirnn").rglob("*.py"):
-        if file.name not in ("__init__.py", "__main__.py"):
+        a_chapter_s = file.parent.name == "exercises"  # the README names their folder
+        if file.name not in ("__init__.py", "__main__.py") and not a_chapter_s:
             assert file.name in text, file
 
 
