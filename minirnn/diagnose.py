@@ -22,10 +22,12 @@ HINTS = {
     "dh carry": "h[t] is an input of step t+1: dh[t] = dy[t] + da[t+1] W_h^T. Is it assigned?",
     "dc carry": "c[t] is an input of step t+1: dc[t] starts from dc[t+1] * f[t+1]. Is it assigned?",
     "dW_x": "dW_x = sum over t of x[t]^T da[t].",
-    "dW_h": "dW_h = sum over t of h[t-1]^T da[t], with the state *before* the step, h0 at first.",
+    "dW_h": "dW_h = sum over steps of (the state *before* the step)^T da. In an array of T + 1 "
+    "states that begins with the initial one, the state before step t is h[t].",
     "db": "db = sum of da over steps and rows, each gate's from its own da.",
     "dx": "dx[t] = da[t] W_x^T, with the da of all gates. Transposed, or one gate left out?",
-    "dh0": "dh0 = da[0] W_h^T, with the da of all gates (GRU: and the direct path dh * z).",
+    "dh0": "dh0 = da[0] W_h^T: what step 0 hands back. Is it assigned at every step, and with the "
+    "transposed W_h? (With gates: the da of all of them; in a GRU also dh * z.)",
     "dc0": "dc0 = dc[0] * f[0].",
     "sum": "The same parameter is used at every step: add up over time (+=), from zero.",
     "order": "dx[t] belongs to x[t], though the loop runs from the last step to the first.",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minirnn.exercises.common import exercise, judge_against
+from minirnn.exercises.common import Wrong, call, exercise, judge_against
 
 
 def conv(x, W, dilation, sign=1, reverse=False, pad="zeros"):
@@ -93,6 +93,8 @@ def receptive_field(student: Callable) -> str:
         "the present step is counted once for each layer": lambda K, d: len(d) + (K - 1) * sum(d),
         "the dilations are not used": lambda K, d: 1 + (K - 1) * len(d),
         "only the last layer is counted": lambda K, d: 1 + (K - 1) * (d[-1] if d else 0),
+        "a layer adds to the reach, kernel * dilation is not what it adds": lambda K, d: K * sum(d),
+        "kernel ** layers holds for dilations 1, K, K**2, ... only": lambda K, d: K ** len(d),
         "reaches add up, they do not multiply": lambda K, d: int(
             np.prod([1 + (K - 1) * n for n in d])
         ),
@@ -121,4 +123,6 @@ def causal_mask(student: Callable) -> str:
         "each step looks only at itself": lambda T: np.eye(T, dtype=bool),
     }
     cases = {"T = 1": (1,), "T = 2": (2,), "T = 5": (5,)}
+    if np.asarray(call(student, 2)).dtype.kind in "fiu":
+        raise Wrong("It has numbers, not True and False, which ~mask would spoil: dtype=bool.")
     return judge_against(student, right, cases, mistakes, {"mask": ("step t", "column s")})

@@ -107,7 +107,8 @@ def call(student: Callable, *arguments: Any) -> Any:
     for name, before, after in zip(_names(student, arguments), arguments, given, strict=True):
         if not _equal(before, after):
             raise Wrong(
-                f"It changes its argument {name!r}. Make a new array: h = h + a instead of h += a."
+                f"It changes its argument {name!r}: work on a copy, {name}.copy(), or make a new "
+                "array, h = h + a instead of h += a. (Adding and taking away leaves rounding.)"
             )
     if result is None:
         raise Wrong("It returns None: is the `return` missing?")

@@ -96,8 +96,8 @@ def forward(x, h0, W_x, W_h, b, bias=1, carried=True, swapped=False, act=np.tanh
 
 @exercise(
     "Which part of a[t] = x[t] W_x + h[t-1] W_h + b does not have to wait for the step before?",
-    "Before the loop: xW = x @ W_x, or with x as one matrix of T * B rows. In the loop only xW[t], "
-    "h[t] @ W_h and b.",
+    "Before the loop: x as one matrix of T * B rows, times W_x. (`x @ W_x` with three axes is one "
+    "call too, but of T small products.) In the loop only xW[t], h[t] @ W_h and b.",
     "xW = (x.reshape(T * B, D) @ W_x).reshape(T, B, H); h = np.empty((T + 1, B, H)); h[0] = h0; "
     "in the loop h[t + 1] = np.tanh(xW[t] + h[t] @ W_h + b); return h.",
 )
@@ -165,7 +165,7 @@ def rnn_forward_fast(student: Callable) -> str:
             f"The numbers are right, and W_x is in one product. But for {T} steps W_h is in "
             f"{with_h}: one a step will do, for all rows of the batch."
         )
-    return f"{found} One product with W_x for {T} steps."
+    return f"{found} One call with W_x for {T} steps."
 
 
 def gradient(h, da, first=0, mean=None):

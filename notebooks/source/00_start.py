@@ -6,8 +6,8 @@
 # such a thing? This course builds the answer by hand: recurrent networks, forward and backward,
 # with nothing hidden.
 #
-# You need: Python with NumPy, the product of matrices, what a derivative is. No other library for
-# learning machines is used here, and none does your derivatives for you.
+# You need: Python with NumPy, the product of matrices, what a derivative is. No
+# machine-learning library is used, and nothing differentiates for you.
 #
 # **To install** and open the notebooks, from the folder of the README:
 #
@@ -139,7 +139,7 @@ assert np.array_equal(mixed[0, :8], train[0] / 16)
 
 # %%
 layer = mr.RNN(8, 6, rng=rng)
-out, state, cache = layer.forward(x[:, :3])  # y in the README; here y are the labels
+out, state, cache = layer.forward(x[:, :3])  # `out`, since `y` is the labels
 dout = np.ones_like(out)  # pretend: the loss is the sum of all outputs
 dx, dstate, grads = layer.backward(dout, cache)
 for name, p in layer.params.items():
@@ -164,6 +164,9 @@ assert abs(h - state).max() < 1e-14
 print("eight calls of it and one of layer.forward: the same state, to 1e-14")
 
 # %% [markdown]
+# (`hidden_state` is the tanh, or a relu if asked for; `plain` takes the Python function behind the
+# compiled one.)
+#
 # ## How to read the source
 #
 # Each cell's file begins with its equations and their derivation, then one step in plain NumPy, the
@@ -236,7 +239,8 @@ assert size(mr.LSTM, 64) == 4 * size(mr.RNN, 64) and size(mr.GRU, 64) > 3 * size
 # %% [markdown]
 # Across: the units, doubling. Up: the parameters, with 8 inputs; both scales are logarithmic. For
 # many units each doubling costs nearly four times as many, because `W_h` is square. The LSTM (dashed)
-# has exactly four times as many as the RNN. A GRU has three blocks, and one bias more.
+# has exactly four times as many as the RNN. A GRU has three blocks, and one
+# extra bias of H numbers ([chapter 8](08_gru.ipynb)).
 #
 # ## One network, trained
 #
@@ -256,6 +260,9 @@ plt.show()
 #
 # **Predict, then run:** one linear layer on all 64 pixels at once gets about nine in ten right. Will
 # the GRU, which sees 8 pixels at a time, get more, or fewer?
+#
+# (You need not know the GRU, Adam, the schedule or `max_norm` yet: read `fit` as *change the
+# parameters, a little at a time, until the loss is small*.)
 
 # %%
 epochs = 40
@@ -296,7 +303,7 @@ assert history.loss[-1] < 0.01
 # %% [markdown]
 # Across: epochs, each of which shows all 1297 digits once. Up: the mean loss, logarithmic. It falls
 # far below that of guessing. But the training digits are known by heart by now; what counts is the
-# test, digits of other writers.
+# test: digits that it has never seen.
 #
 # What does it get wrong? Look at the pictures before you believe a percentage.
 
@@ -353,7 +360,7 @@ assert p[-1, which].argmax() == y_test[which] != p[3, which].argmax()
 # Left: across the rows read so far, up the share of test digits that would be right if it had to
 # answer there, beside always saying the most frequent digit. It was trained to answer after the last
 # row only, and early on it is of little use. Middle and right: one test digit, and what the network
-# makes of it row by row (dark is probable). The first guess is wrong, and later rows revise it.
+# makes of it row by row (dark is probable). After four rows its guess is wrong; later rows revise it.
 #
 # ## The chapters
 #

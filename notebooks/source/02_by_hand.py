@@ -50,8 +50,8 @@ for day in range(7):
 # Suppose for a moment that yesterday's dish were given. Does one linear layer do? It gives each dish
 # a score, a number for yesterday's dish plus a number for today's weather.
 #
-# **Predict, then run:** there are six cases in all, three dishes by two weathers. How many can a
-# linear layer get right, if it is trained on just these six?
+# **Predict, then run:** there are six cases in all, three dishes by two weathers. A linear layer is
+# trained on just these six. How probable will it find the right dish in each?
 
 # %%
 pairs = [(d, w) for d in range(3) for w in range(2)]
@@ -72,8 +72,9 @@ assert np.allclose(p[np.arange(6), today], 0.5, atol=0.03)
 
 # %% [markdown]
 # It knows that the dish is yesterday's or the next, and not which: a loss of ln 2 is a coin toss, and
-# more training would not help. A sum of two scores cannot say "this dish *and* this weather". So there
-# must be a layer in between, with a unit for each *pair* of dish and weather.
+# more training would not help. A sum of two scores cannot say "this dish *and* this weather". (Weights
+# set by hand get five of the six right, none gets six.) So there must be a layer in between. The
+# simplest has a unit for each *pair* of dish and weather.
 #
 # ## An AND, with a relu
 #
@@ -91,16 +92,18 @@ for dish in (0, 1):
 # %% [markdown]
 # ## Three matrices: in, across, out
 #
-# The hidden units are the six pairs. Just one of them is 1 on each day: the state is a one-hot row.
-# Now the matrices. A row of a matrix says where a 1 at that place goes to.
+# The hidden units are the six pairs. Unit (d, w) is 1 today if *yesterday's* dish was d and *today's*
+# weather is w; the dish made today is then not d, but the one that this pair leads to. Just one unit
+# is 1 on each day: the state is a one-hot row. Now the matrices. A row of a matrix says where a 1 at that place goes to.
 #
 # - **in**, `W_x` (2, 6): a weather goes to the three pairs that it takes part in.
-# - **out**, `W` (6, 3): a pair goes to the dish that it leads to.
-# - **across**, `W_h` (6, 6): yesterday's pair goes to *its dish*, and that on to the two pairs that
-#   this dish takes part in today. Two matrices, one after the other: `out @ pair_of_dish`.
+# - **out**, `W_out` (6, 3): a pair goes to the dish that it leads to.
+# - **across**, `W_h` (6, 6): yesterday's pair goes to *the dish that it led to*, and that on to the two
+#   pairs that begin with this dish. Two matrices, one after the other: `W_out @ pair_of_dish`, where
+#   `pair_of_dish` (3, 6) takes a dish to its two pairs.
 # - `b` is -1 everywhere: both must be there.
 #
-# **Predict** one row: yesterday was (burger, rainy). Which pairs are possible today?
+# **Predict** one row: yesterday the unit (burger, rainy) was on. Which two can be on today?
 
 # %% tags=["cover"]
 W_out = np.array([[(d + w) % 3 == k for k in range(3)] for d, w in pairs], float)  # (6, 3)
@@ -116,7 +119,7 @@ for ax, (W, title, down, along) in zip(
     (
         (W_x, "in: W_x", WEATHERS, names),
         (W_h, "across: W_h", names, names),
-        (W_out, "out: W", names, DISHES),
+        (W_out, "out: W_out", names, DISHES),
     ),
     strict=True,
 ):
@@ -139,7 +142,7 @@ assert [names[k] for k in np.flatnonzero(W_h[names.index("burger, rainy")])] == 
 #
 # ## Step by step
 #
-# $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \mathrm{relu}(a_t) \qquad y_t = h_t W$$
+# $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \mathrm{relu}(a_t) \qquad y_t = h_t W_{out}$$
 #
 # It needs a state to start from: a pair that leads to apple pie.
 

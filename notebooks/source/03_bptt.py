@@ -6,7 +6,7 @@
 # step 3? And how would you know that your answer to that is right?
 #
 # You need: the forward pass of [chapter 2](02_by_hand.ipynb), the chain rule, matrix products. You
-# will write a backward pass, and a test that no wrong one survives.
+# will write a backward pass, and see a test that catches wrong ones.
 
 # %%
 import matplotlib.pyplot as plt
@@ -145,6 +145,8 @@ assert 1e-5 <= best <= 1e-3 and 1e-10 < abs(two_sided / exact - 1).min() < 1e-8
 #
 # $$dh_t = dy_t + da_{t+1} W_h^T$$
 #
+# (In code $h_t$ is `h[t + 1]` and $h_{t-1}$ is `h[t]`; $x_t$, $a_t$ and $y_t$ keep their `[t]`.)
+#
 # Through the tanh, in terms of its *output*: $\tanh'(a) = 1 - \tanh(a)^2$, so
 #
 # $$da_t = dh_t * (1 - h_t^2)$$
@@ -158,7 +160,8 @@ assert 1e-5 <= best <= 1e-3 and 1e-10 < abs(two_sided / exact - 1).min() < 1e-8
 # up. Shapes tell you where the transposes go: $dW_h$ is $(H, H)$, so it must be $(H, B)(B, H)$.
 #
 # **Predict:** in our loss only the last state counts, so `dy` is zero at steps 0, 1 and 2. Is
-# `dW_x` then made of the last input alone?
+# `dW_x` then made of the last input alone? (Look at `dx` further down: `dW_x` has a part from each
+# step at which `dx` is not zero.)
 #
 # **Exercise 2.** Write the backward pass. `dy` $(T, B, H)$, `x` $(T, B, D)$, `h` $(T+1, B, H)$ with
 # `h[0]` the initial state. The checker compares with measured slopes, and says which equation is
@@ -216,8 +219,7 @@ assert np.all(np.linalg.norm(dx, axis=(1, 2)) > 0)
 # %% [markdown]
 # All steps of `dx` are non-zero: the last answer depends on every input, through the states between.
 # How *strongly* it depends on early ones is the subject of
-# [chapter 6](06_vanishing.ipynb). Here is a first look: how large is the gradient that arrives at
-# step `t`, when the loss is that of the last step, and when every step has a loss?
+# [chapter 6](06_vanishing.ipynb). Here is a first look: how large is `dx[t]`, when the loss is that of the last step, and when every step has a loss?
 
 # %%
 long = rng.normal(size=(30, 1, D))
@@ -234,12 +236,14 @@ assert norms["loss at the last step"][0] < 0.1 * norms["loss at the last step"][
 
 # %% [markdown]
 # Across: the step. Up: the size of the gradient of the input at that step, on a logarithmic scale.
-# With one loss at the end (orange), what arrives falls off towards the beginning.
+# With one loss at the end (orange), what arrives falls off towards the beginning. With a loss at each
+# step (blue) it stays about the same size.
 #
-# ## A test that no wrong gradient survives
+# ## A test that catches wrong gradients
 #
 # `mr.gradcheck` compares every entry of every gradient with a measured slope. It takes a random
-# projection of *all* outputs and of the final state as its loss, so that nothing can hide.
+# projection of *all* outputs and of the final state as its loss, so that no output is left out. It measures
+# each slope with several `eps` and extrapolates, and so gets below the $10^{-9}$ of above.
 
 # %%
 report = mr.gradcheck(layer, x)
@@ -247,8 +251,8 @@ print(report)
 assert report.ok
 
 # %% [markdown]
-# Now three bugs that people really write. Each trains, more or less: the loss goes down, and nobody
-# notices. Watch what the check says. It goes from one step to many; what is right for one step and
+# Now three bugs that people really write ([chapter 4](04_break_it.ipynb) shows that networks with such
+# bugs still train, so that nobody notices). Watch what the check says. It goes from one step to many; what is right for one step and
 # wrong for two must be in what is handed from step to step.
 
 
@@ -277,7 +281,8 @@ def with_bug(bug):
     return wrong
 
 
-bugs = {1: "tanh of what is a tanh already", 2: "h[t] for h[t-1]", 3: "dh_next never assigned"}
+bugs = {1: "tanh of what is a tanh already", 2: "the state after the step for the one before",
+        3: "dh_next assigned at step 0 only"}  # fmt: skip
 for bug, name in bugs.items():
     report = mr.gradcheck(with_bug(bug), x)
     print(f"{name}:\n    {report.verdict}\n    {report.hint}\n")

@@ -233,12 +233,14 @@ assert measured["Numba, three loops"] > 3 * measured["NumPy, each step"]  # at b
 
 # %% [markdown]
 # Compiled is not the same as fast. At batch 32 the three loops are slower than NumPy by far more than
-# the factor 3 that the cell asserts. Two reasons, both about memory:
+# the factor 3 that the cell asserts. Two reasons:
 #
 # - A processor fetches memory in **cache lines** of 64 bytes, eight numbers that are neighbours. Along
 #   a row of `W_h` all eight are used. Down a column one is, and the other seven came for nothing.
 # - It has **vector registers** of 2 to 8 float64, and adds or multiplies all of them by one
-#   instruction. The compiler can fill them when neighbours in memory are wanted one after the other.
+#   instruction. The compiler can fill them where neighbours in memory go into *different* sums. The
+#   numbers of one running sum it must add in the order written, one after the other, unless it is
+#   given leave to reorder them.
 #
 # A third cost is hidden in `np.empty`. The operating system hands memory out in **pages** of 4096
 # bytes, at the first touch of each: a *page fault*, in which it also fills the page with zeros.
@@ -308,7 +310,7 @@ plt.show()
 # use vectors. [`activations.py`](../minirnn/activations.py) writes tanh as arithmetic without a
 # branch: [`_exp_parts`](../minirnn/activations.py) splits $x = k \ln 2 + r$, so that $e^x = 2^k e^r$;
 # $2^k$ is built from its bits, $e^r$ by a polynomial, and
-# $\tanh|a| = -e / (2 + e)$ with $e = e^{-2|a|} - 1$.
+# $\tanh|a| = -m / (2 + m)$ with $m = e^{-2|a|} - 1$.
 
 
 # %%
@@ -420,8 +422,9 @@ versions |= {"minirnn, 1 thread": library(1), "minirnn, 2 threads": library(2)}
 assert np.abs(layer.forward(inputs[32][0])[0] - right[32][1:]).max() < 1e-13
 
 # %% [markdown]
-# Two limits to hold them against. *The products alone*: `x W_x` as one product and `h W_h` as a
-# hundred, by NumPy, into memory that is there, without anything else. *At the rate of a large product*:
+# Two marks to hold them against. *The products alone*: `x W_x` as one product and `h W_h` as a
+# hundred, by NumPy, into memory that is there, without anything else (but with NumPy's
+# hundred calls, so that at batch 1 compiled code can pass it). *At the rate of a large product*:
 # the same number of multiplications, if they went as fast as those of two 512 by 512 matrices. At batch
 # 1 the second is out of reach: every number of `W_h` is fetched for a single multiplication.
 
@@ -479,19 +482,22 @@ for B, ms in figures.items():
 
 # %% [markdown]
 # Up and down: the versions. Across: milliseconds for 100 steps, logarithmic, so that a length of a
-# third of a decade is a factor of two. Orange: the two limits. (At batch 32, Python was timed on two
+# third of a decade is a factor of two. Orange: the two marks. (At batch 32, Python was timed on two
 # steps.) Read it like this:
 #
 # - *Batch 1* is about overhead. NumPy pays for each call, whatever is in it, and a step has several
 #   calls: what is compiled as a whole avoids them. The library, too, pays something: it checks its
 #   arguments, and lays out `W_h` for as few as a hundred rows.
 # - *Batch 32* is about arithmetic. A step does 32 times the work in the same number of calls. Compiling
-#   alone is no gain here: as the line above the table says, `math.tanh` by itself takes a large part
-#   of the time in which NumPy, whose tanh uses vectors, is done with everything (asserted: at least a
-#   third). Compare *BLAS, math.tanh* with *BLAS, vector tanh*. What then remains is mostly
-#   products: no version is more than four times as fast as they alone (asserted too).
+#   alone is no gain here: as the line above the table says, `math.tanh` by itself takes a good
+#   part of the time in which NumPy, whose tanh uses vectors, is done with everything (asserted: at
+#   least a third). Compare *BLAS, math.tanh* with *BLAS, vector tanh*. What then remains is mostly
+#   products: compare with *the products alone*.
+# - And exercise 1? At batch 1 *x W_x once* saves a hundred calls. At batch 32 each call has enough to
+#   do, and little or nothing is gained. Nor does the library's forward pass alone beat NumPy by much
+#   there, if at all: it keeps what the backward pass needs, and its gain is over both passes.
 # - Two threads help where there is enough to share and both cores are free. At batch 1 there is one
-#   row, and nothing to share.
+#   row and nothing to share: a difference there is noise.
 #
 # ## Threads, and the same bits
 #
@@ -634,5 +640,6 @@ else:
 #   2023, *Mamba: linear-time sequence modeling with selective state spaces*: what is gained if the
 #   recurrence is linear.
 #
-# **A question without an answer here:** at batch 1 nearly all time goes into fetching `W_h` again for
-# every step. Could two steps share one fetch, although the second must wait for the first?
+# **A question without an answer here:** at batch 1 every number of `W_h` is fetched again at each step,
+# for a single multiplication. Could two steps share one fetch, although the second must wait for the
+# first?

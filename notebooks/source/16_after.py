@@ -24,8 +24,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Looking back at fixed places
 #
-# A causal convolution with `K` taps and dilation `d` sees the step itself and `K - 1` earlier ones,
-# each `d` before the last one. Before the beginning there are zeros:
+# A causal convolution with `K` taps and dilation `d` sees the step itself and `K - 1` earlier ones, at
+# distances $d, 2d, \dots$ Before the beginning there are zeros:
 #
 # $$y_t = \sum_{k=0}^{K-1} x_{t - k d} W_k \qquad x_s = 0 \text{ for } s < 0$$
 #
@@ -92,8 +92,8 @@ assert fields["dilation 1 everywhere"] == [2, 3, 4, 5, 6, 7]
 
 # %% [markdown]
 # Across: layers. Up: steps that the last output depends on, measured, on a logarithmic axis. With
-# doubled dilations each layer doubles the reach, for the same number of weights. How, shows a drawing
-# of four layers: what the last output needs, layer by layer down to the inputs.
+# doubled dilations each layer doubles the reach, for the same number of weights. A drawing of four
+# layers shows how: what the last output needs, layer by layer down to the inputs.
 
 # %% tags=["cover"]
 T, needed = 16, {15}
@@ -137,8 +137,10 @@ exercises.check(receptive_field)
 # %% [markdown]
 # ## Looking back at what matters
 #
-# In attention every step makes a *query*, compares it with all steps before, and takes their mean,
-# weighted by how well they fit:
+# In attention every step makes a *query* $q_t$, a *key* $k_t$ and a *value* $v_t$, of $D$ numbers each.
+# Its query is compared with the keys of all steps up to its own, and its answer is the mean of their
+# values, weighted by how well they fit. (Here $t$ looks and $s$ is looked at; in
+# [chapter 13](13_attention.ipynb) it was the other way round.)
 #
 # $$e_{ts} = \frac{q_t \cdot k_s}{\sqrt{D}} \qquad \alpha_t = \text{softmax}_{s \le t}\, e_{ts}
 # \qquad y_t = \sum_{s \le t} \alpha_{ts} v_s$$
@@ -149,7 +151,8 @@ exercises.check(receptive_field)
 # %%
 def causal_attention(q, k, v):
     e = q @ k.T / np.sqrt(q.shape[1])
-    e = np.where(np.arange(len(q))[:, None] >= np.arange(len(k)), e, -np.inf)
+    for t in range(len(e)):
+        e[t, t + 1 :] = -np.inf  # what comes later does not count
     alpha = np.exp(e - e.max(axis=1, keepdims=True))
     alpha /= alpha.sum(axis=1, keepdims=True)
     return alpha @ v, alpha
@@ -201,7 +204,8 @@ print(f"largest change: {np.abs(change).max():.0e}")
 assert np.abs(change).max() < 1e-14
 
 # %% [markdown]
-# Nothing. A weighted mean has no order. Attention must be *told* where a step is: a learned row of
+# Nothing. A weighted mean has no order. One layer of attention must be *told* where a step is (several
+# with a causal mask can find out something, since the mask has an order): a learned row of
 # numbers for each position is added to its input. There is no such layer in the library, but a layer
 # is only `params` and two functions ([`Layer`](../minirnn/protocol.py)); here is one, checked.
 
@@ -230,10 +234,12 @@ assert mr.gradcheck(Positions(5, 4, rng), rng.normal(size=(5, 2, 4))).ok
 # ## The same task for all
 #
 # *Temporal order* ([`temporal_order`](../minirnn/datasets/synthetic.py)): among noise there are two
-# symbols, X or Y each, one near the beginning, one in the middle. Which came first, and which then? Four
-# answers, asked for at the end; guessing is right in 25 % of the cases.
+# symbols, X or Y each, one near the beginning, one in the middle. Which symbol was the first, and which the
+# second? Four answers, asked for at the end; guessing is right in 25 % of the cases.
 #
-# Five networks of about as many parameters each. All get 200 batches of 32 new sequences, the
+# Five networks of about as many parameters each (attention's grow with the length, by its positions).
+# The attention here is the smallest kind: the answer is wanted once, at the end, so one learned query
+# looks at all steps (`AttentionPool`), and no mask is needed. All get 200 batches of 32 new sequences, the
 # same optimizer, the same schedule, three seeds, and are tested on the same 1000 sequences.
 #
 # **Predict, then run:** the first symbol is at a tenth to a fifth of the sequence, the second at half of
@@ -335,8 +341,8 @@ assert score["GRU"][:2].min() > 90 and score["GRU"][2].max() < 40
 # - *Attention with positions* is right in at least two of three seeds at each length.
 # - The *GRU* carries it for 20 and 40 steps; for 80, after this short training, it has not learned to.
 #
-# What is fair here: the same sequences, the same number of batches, nearly the same number of
-# parameters (the table), the same optimizer and learning rate for all. What is not compared: longer
+# What is fair here: the same sequences, the same number of batches, about as many parameters (the
+# table; at 80 steps attention has the most), the same optimizer and learning rate for all. What is not compared: longer
 # training, a learning rate tuned for each, several layers of attention, and anything beyond this one
 # task. So do not read it as "convolutions win". Read it as *what must be known beforehand*: the
 # convolution's reach, the attention's longest position. The GRU needs neither.
@@ -353,7 +359,7 @@ assert score["GRU"][:2].min() > 90 and score["GRU"][2].max() < 40
 H, layers = 32, 6
 
 
-def kept(T):
+def numbers_kept(T):
     """Numbers that must be kept to go on after T steps, for one sequence."""
     taps = (
         sum(min(T, 2**n) for n in range(layers)) * H
@@ -362,11 +368,11 @@ def kept(T):
 
 
 lengths = 10 ** np.arange(1, 6)
-needs = {name: [kept(T)[name] for T in lengths] for name in kept(1)}
+needs = {name: [numbers_kept(T)[name] for T in lengths] for name in numbers_kept(1)}
 ax = plot.curves(needs, "steps so far", "numbers kept", lengths)
 ax.set_xscale("log")
 plt.show()
-print(kept(100_000))
+print(numbers_kept(100_000))
 assert needs["GRU"][-1] == 32 and needs["attention"][-1] == 6_400_000
 assert needs[f"{layers} convolutions"][-1] == 63 * 32
 
@@ -401,13 +407,16 @@ for T in Ts:
 ax = plot.curves(taken, "steps T", "milliseconds", Ts)
 ax.set_xscale("log", base=2)
 plt.show()
+for name, ms in taken.items():
+    print(f"{name:<14} {Ts[-2]} steps {ms[-2]:6.1f} ms, {Ts[-1]} steps {ms[-1]:6.1f} ms")
 
 # %% [markdown]
 # Across: steps. Up: milliseconds, one sequence, one layer of attention against six of convolutions
-# and one GRU. On these axes a straight line of slope 1 is a cost that grows with $T$, of slope 2 one
-# that grows with $T^2$. Attention's grows with the square: every step looks at every one before. But
-# none of its steps waits for another, and neither do the convolutions'. The GRU's steps wait, one for
-# the other; that, and not the number of multiplications, is why large machines prefer the other two.
+# and one GRU. Doubling $T$ doubles a cost that grows with $T$, and quadruples one that grows with
+# $T^2$, as attention's does: every step looks at every one before. On this processor the GRU is far
+# ahead of attention at 2048 steps. On a machine with thousands of arithmetic units the picture is
+# another (not measured here): none of attention's steps waits for another, nor do the convolutions',
+# while the GRU's wait one for the other.
 #
 # ## Read next
 #

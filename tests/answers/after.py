@@ -47,7 +47,8 @@ WRONG = {
         (lambda K, d: 1 + sum(d), "not once"),
         (lambda K, d: len(d) + (K - 1) * sum(d), "once for each layer"),
         (lambda K, d: 1 + (K - 1) * len(d), "dilations are not used"),
-        (lambda K, d: K ** len(d), "dilation 5"),
+        (lambda K, d: K ** len(d), "holds for dilations 1, K"),
+        (lambda K, d: K * sum(d), "is not what it adds"),
     ],
     "causal_mask": [
         (ones, "itself is left out"),
@@ -55,6 +56,7 @@ WRONG = {
         (lambda T: np.arange(T)[:, None] < np.arange(T), "True where it must be False"),
         (lambda T: np.ones((T, T), bool), "nothing is masked"),
         (lambda T: np.arange(T) >= 0, "shape"),
+        (lambda T: np.tri(T), "not True and False"),
         (lambda T: np.eye(T, dtype=bool), "only at itself"),
     ],
 }

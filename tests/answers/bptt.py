@@ -58,6 +58,7 @@ def rnn_backward(dy, x, h, W_x, W_h):
 
 WRONG = {
     "slope": [
+        (lambda f, w, k, eps: f(w) - f(w), "makes no copy"),
         (one_sided, "one-sided"),
         (not_halved, "2 eps apart"),
         (everywhere, "all entries of w"),
@@ -73,6 +74,7 @@ WRONG = {
         (backward("dh_next = da @ W_h", "dh_next = da @ W_h.T"), "dh0"),
         (backward("dx[t] = da @ W_x.T.T", "dx[t] = da @ W_x.T"), "ValueError"),
         (backward("db += da.sum()", "db += da.sum(axis=0)"), "db"),
+        (backward("db = db + da", "db += da.sum(axis=0)"), "summed over the rows"),
         (backward("dx[len(x) - 1 - t] = da @ W_x.T", "dx[t] = da @ W_x.T"), "order of its steps"),
     ],
 }
