@@ -13,8 +13,8 @@ must), ``clock`` (shows measured times: its output is kept from the committed no
 the code up to there has not changed, so that a rebuild is the same byte for byte; ``--fresh``
 measures anew), ``cover`` (its picture is that of the chapter in the README).
 
-The committed notebooks were made with the real data sets, where ``MINIRNN_DATA`` names them; without
-it they run all the same, and ``--check`` compares nothing.
+The committed notebooks were made with the real data sets that ``MINIRNN_DATA`` names. Without them
+they run all the same, and ``--check`` compares nothing.
 """
 
 import argparse
@@ -34,8 +34,11 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 # One thread for NumPy's own products, so that sums are in the same order on every machine; no
-# sliders.
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MINIRNN_STATIC": "1", "NO_COLOR": "1"}
+# sliders; pictures in the page, whatever the backend outside.
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1", "MINIRNN_STATIC": "1", "NO_COLOR": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}  # fmt: skip
 KEPT_TAGS = ("exercise", "check", "clock", "cover")
 LIMIT = 90  # seconds a notebook may take
 SIZE = 1_000_000  # bytes
