@@ -24,6 +24,14 @@ X = np.random.default_rng(0).normal(size=(6, 40, 2))
 TARGET = X[0, :, :1] * X[1, :, :1]
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """SIGINT as a terminal has it: a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def model():
     cell = mr.LSTM(2, 5, rng=1)
     return mr.Sequential(cell, mr.Dropout(0.3), mr.Last(), mr.Linear(5, 1, rng=2))
