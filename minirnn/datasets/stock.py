@@ -12,8 +12,12 @@ def load(progress: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Microsoft 2012 to 2017: days (1509,) as datetime64[D], and the mean of the open, high, low
     and close price (1509,), in dollars."""
     path = find("msft/MSFT_2012_2017.csv", progress)
+    try:
+        rows = list(csv.DictReader(read(path).splitlines()))
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a table of values with commas ({error})") from None
     days, prices = [], []
-    for number, row in enumerate(csv.DictReader(read(path).splitlines()), 2):
+    for number, row in enumerate(rows, 2):
         try:
             days.append(np.datetime64(row["Date"], "D"))
             prices.append(np.mean([float(row[k]) for k in ("Open", "High", "Low", "Close")]))
