@@ -17,6 +17,10 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     # Two kernels may run in two Python threads at once.
     "nogil": True,
+    # Kernels make no arrays, they fill those they are given. So Numba need not count who refers to
+    # which memory, which would take as long as some hundred multiplications for each row. An
+    # assignment of a whole array (``a[0] = b``) counts too; it is written as a loop.
+    "_nrt": False,
     # Fused multiply-add, and no care for the sign of zero. Not "fast": that would let the compiler
     # assume that NaN never occurs, and then a NaN in the data could vanish without a trace.
     "fastmath": {"contract", "nsz"},

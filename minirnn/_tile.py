@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+from numba.np import arrayobj
 
 try:
     _features = llvmlite.binding.get_host_cpu_features()
@@ -20,21 +21,60 @@ except RuntimeError:  # LLVM does not know this system
 # 32 registers of 64 bytes hold 8 x 2 sums and what goes into them; 16 of 32 bytes hold 4 x 2.
 VECTOR, ROWS = (64, 8) if _features.get("avx512f") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
+MOST_ROWS = 64  # for which one panel is used: their left factors stay in the nearest cache
 
 
 def tile(start, left, panel, out):
     """``out = start + left panel``, with the sum over k in order.
 
-    start, out (m, C), left (m, K), panel (K, C), where C numbers fill ``WIDTH`` bytes and m is at
-    most ``ROWS``. The numbers of a row lie side by side in memory, except in left, which may have
-    any strides. Not compiled, it is this line, but for rounding:
+    start, out (m, n), left (m, K), panel (K, C), where C numbers fill ``WIDTH`` bytes, n is at most
+    C, and m at most ``MOST_ROWS``. The numbers of a row lie side by side in memory, except in left,
+    which may have any strides. Not compiled, it is this line, but for rounding:
     """
-    out[:] = start + left @ panel
+    out[:] = start + (left @ panel)[:, : out.shape[1]]
 
 
 @overload(tile)
 def _compiled(start, left, panel, out):
-    return lambda start, left, panel, out: _tile(start, left, panel, out)  # type: ignore[call-arg]
+    def run(start, left, panel, out):
+        (m, n), C = out.shape, panel.shape[1]
+        whole_start, whole_out = start, out
+        if n < C:  # vectors are loaded and stored whole, so in a matrix of full width
+            whole_start = whole_out = _scratch(out)  # type: ignore[call-arg]
+            for row in range(m):
+                for j in range(C):
+                    whole_start[row, j] = start[row, j] if j < n else 0
+        _tile(whole_start, left, panel, whole_out)  # type: ignore[call-arg]
+        if n < C:
+            for row in range(m):
+                for j in range(n):
+                    out[row, j] = whole_out[row, j]
+
+    return run
+
+
+@intrinsic
+def _scratch(typing_context, out):
+    """A matrix with as many rows as out, ``WIDTH`` bytes wide, until the function returns."""
+
+    def write(context, builder, signature, arguments):
+        array, size = context.make_array(out), out.dtype.bitwidth // 8
+        place = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), MOST_ROWS * WIDTH))
+        place.align = VECTOR
+        matrix = array(context, builder)
+        rows, _ = cgutils.unpack_tuple(builder, array(context, builder, arguments[0]).shape, 2)
+        columns, stride, itemsize = (rows.type(n) for n in (WIDTH // size, WIDTH, size))
+        arrayobj.populate_array(
+            matrix,
+            data=builder.bitcast(place, matrix.data.type),
+            shape=(rows, columns),
+            strides=(stride, itemsize),
+            itemsize=itemsize,
+            meminfo=None,
+        )
+        return matrix._getvalue()
+
+    return out(out), write
 
 
 @intrinsic
@@ -43,26 +83,32 @@ def _tile(typing_context, start, left, panel, out):
 
 
 def _write(context, builder, signature, arguments):
-    """Write the instructions: one version for each number of rows, and the choice among them."""
+    """Write the instructions: a loop over whole tiles, and a version for each number of rows that
+    can be left over."""
     matrices = [
         context.make_array(kind)(context, builder, value)
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
     number = context.get_value_type(signature.args[0].dtype)
-    m = cgutils.unpack_tuple(builder, matrices[0].shape, 2)[0]
+    M = cgutils.unpack_tuple(builder, matrices[0].shape, 2)[0]
+    tiles = builder.udiv(M, ir.Constant(M.type, ROWS))
+    with cgutils.for_range(builder, tiles) as loop:
+        first = builder.mul(loop.index, ir.Constant(M.type, ROWS))
+        _write_rows(builder, number, first, ROWS, *matrices)
+    first = builder.mul(tiles, ir.Constant(M.type, ROWS))
     end = builder.append_basic_block()
-    choice = builder.switch(m, end)
-    for rows in range(1, ROWS + 1):
+    choice = builder.switch(builder.sub(M, first), end)
+    for rows in range(1, ROWS):
         block = builder.append_basic_block()
-        choice.add_case(ir.Constant(m.type, rows), block)
+        choice.add_case(ir.Constant(M.type, rows), block)
         builder.position_at_end(block)
-        _write_rows(builder, number, rows, *matrices)
+        _write_rows(builder, number, first, rows, *matrices)
         builder.branch(end)
     builder.position_at_end(end)
     return context.get_dummy_value()
 
 
-def _write_rows(builder, number, rows, start, left, panel, out):
+def _write_rows(builder, number, first, rows, start, left, panel, out):
     """Write the instructions for::
 
         sums[r] = start[r]                      for r in 0 ... rows-1, two vectors each
@@ -85,7 +131,7 @@ def _write_rows(builder, number, rows, start, left, panel, out):
         return builder.bitcast(place, kind.as_pointer())
 
     def scaled(stride, n):
-        return builder.mul(stride, ir.Constant(K.type, n))
+        return builder.mul(stride, builder.add(first, ir.Constant(K.type, n)))
 
     def broadcast(value):
         some = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))

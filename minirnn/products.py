@@ -12,56 +12,63 @@ import numpy as np
 from minirnn import threads
 from minirnn._jit import jit
 from minirnn._memory import empty
-from minirnn._tile import ROWS, WIDTH, tile
+from minirnn._tile import MOST_ROWS, WIDTH, tile
 
 # Infinities and NaN go through layers without a word: ``fit`` stops at them and says where.
 quiet = np.errstate(over="ignore", invalid="ignore")
-
-SOME_ROWS = 64  # of a left factor: these stay in the cache nearest to the processor
 
 
 def times(x: np.ndarray, W: np.ndarray) -> np.ndarray:
     """``x W`` at every step: x (..., D), W (D, K), to (..., K)."""
     xW = empty((*x.shape[:-1], W.shape[1]), x.dtype)
     rows, out = x.reshape(-1, x.shape[-1]), xW.reshape(-1, W.shape[1])
-    blocks = threads.blocks(len(rows), rows.size * W.shape[1])
-    threads.each(lambda block: np.matmul(rows[block], W, out=out[block]), blocks)
+    with threads.OneBlasThread():
+        blocks = threads.blocks(len(rows), rows.size * W.shape[1])
+        threads.each(lambda block: np.matmul(rows[block], W, out=out[block]), blocks)
     return xW
 
 
-def weight_gradient(x: np.ndarray, da: np.ndarray) -> np.ndarray:
-    """dW of ``a = x W``, summed over all steps and rows: x (..., D), da (..., K), to (D, K)."""
-    rows, da = x.reshape(-1, x.shape[-1]), da.reshape(-1, da.shape[-1])
-    blocks = threads.blocks(len(rows), rows.size * da.shape[1])
-    parts = threads.each(lambda block: np.matmul(rows[block].T, da[block]), blocks)
-    return sum_in_order(parts)
+def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarray]:
+    """The gradients of W_x, W_h and so on in ``a = x W_x + h W_h + b``, from da (..., K).
 
+    Of each input x (..., D) it is ``x^T da``, (D, K), summed over all steps and rows. The bias is
+    the weight of an input that is always 1: given as the number 1, its gradient is the sum of da.
+    """
+    da = da.reshape(-1, da.shape[-1])
+    rows = [None if isinstance(x, int) else x.reshape(-1, x.shape[-1]) for x in inputs]
 
-def sum_in_order(parts: list[np.ndarray]) -> np.ndarray:
-    """The sum of the parts, from the first to the last; they are added into the first one."""
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0]
+    def of_some(block):
+        return [da[block].sum(axis=0) if x is None else x[block].T @ da[block] for x in rows]
 
-
-def bias_gradient(da: np.ndarray) -> np.ndarray:
-    """db of ``a = ... + b``, summed over all steps and rows: da (..., K), to (K,)."""
-    return da.reshape(-1, da.shape[-1]).sum(axis=0)
+    work = da.shape[1] * sum(x.size for x in rows if x is not None)
+    with threads.OneBlasThread():
+        first, *others = threads.each(of_some, threads.blocks(len(da), work))
+    for parts in others:
+        for total, part in zip(first, parts, strict=True):
+            total += part
+    return first
 
 
 # ---- Within a loop over time --------------------------------------------------------------------
 
 
-@jit
-def panels(W):
+def panels(W: np.ndarray) -> np.ndarray:
     """W (K, N) as P panels (P, K, C): panel p is ``W[:, p*C : p*C + C]`` in memory of its own, as
     wide as a tile; the last one is filled up with zeros."""
     K, N = W.shape
     C = WIDTH // W.itemsize
-    cut = np.zeros((-(-N // C), K, C), W.dtype)
+    cut = empty((-(-N // C), K, C), W.dtype)
+    cut[-1:] = 0
+    cut_up(W, cut)
+    return cut
+
+
+@jit
+def cut_up(W, cut):
+    """Fill the panels with the columns of W."""
+    C = cut.shape[2]
     for p in range(len(cut)):
         copy(W[:, p * C : p * C + C], cut[p])
-    return cut
 
 
 @jit
@@ -81,16 +88,8 @@ def add_product(start, left, W, out):
     (M, N), (P, K, C) = out.shape, W.shape
     if start.shape != out.shape or left.shape != (M, K) or not 0 <= P * C - N < C:
         raise ValueError("matrices whose sizes do not fit")
-    scratch = np.zeros((ROWS if N < P * C else 0, C), out.dtype)
-    for first in range(0, M, SOME_ROWS):
+    for first in range(0, M, MOST_ROWS):
+        rows = slice(first, first + MOST_ROWS)
         for p in range(P):
-            for m in range(first, min(first + SOME_ROWS, M), ROWS):
-                place = slice(m, m + ROWS), slice(p * C, p * C + C)
-                start_tile, left_rows, out_tile = start[place], left[m : m + ROWS], out[place]
-                if out_tile.shape[1] == C:
-                    tile(start_tile, left_rows, W[p], out_tile)
-                else:  # the last panel is wider than out: work in scratch, copy back what fits
-                    copy(start_tile, scratch)
-                    wide = scratch[: len(left_rows)]
-                    tile(wide, left_rows, W[p], wide)
-                    copy(wide[:, : out_tile.shape[1]], out_tile)
+            columns = slice(p * C, p * C + C)
+            tile(start[rows, columns], left[rows], W[p], out[rows, columns])

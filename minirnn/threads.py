@@ -2,8 +2,8 @@
 
 A batch is cut into blocks of rows. How many there are depends on the shapes alone; how many threads
 share them out does not matter, since each block is computed by one thread, and sums over the blocks
-are taken in their order. Meanwhile the BLAS, which would choose its sums by its own number of
-threads, has to make do with one; afterwards it has again what its user gave it.
+are taken in their order. The BLAS, which would choose its sums by its own number of threads, has to
+make do with one while it works for us; afterwards it has again what its user gave it.
 """
 
 import contextvars
@@ -44,12 +44,20 @@ def set_num_threads(n: int) -> None:
 def blocks(rows: int, work: float) -> list[slice]:
     """Cut ``rows`` rows in two, where there is enough to do; work: multiplications in all.
 
-    More blocks would help machines with more than two cores and slow down the others: every block
-    copies the weights for itself.
+    More blocks would help machines with more than two cores and slow down the others: their sums
+    have to be added up.
     """
     if rows < 32 or work < 1e7:
         return [slice(0, rows)]
     return [slice(0, rows // 2), slice(rows // 2, rows)]
+
+
+def shares(rows: int, work: float) -> list[tuple[int, int]]:
+    """Cut ``rows`` rows into a part for each thread, as (first, last + 1), where there is enough to
+    do: for loops whose result in a row depends on no other row; work as in ``blocks``."""
+    n = min(get_num_threads(), rows // 8) if work >= 1e7 else 1
+    n = max(n, 1)
+    return [(rows * k // n, rows * (k + 1) // n) for k in range(n)]
 
 
 def each(function: Callable, items: Sequence[Any]) -> list[Any]:
@@ -64,13 +72,12 @@ def each(function: Callable, items: Sequence[Any]) -> list[Any]:
         finally:
             _thread.busy = False
 
-    with _OneBlasThread():
-        if len(items) == 1 or get_num_threads() == 1:
-            return [run(item) for item in items]
-        # With a copy of the context, numpy's errstate for instance is the same in all threads.
-        pool = _get_pool()
-        others = [pool.submit(contextvars.copy_context().run, run, item) for item in items[1:]]
-        return [run(items[0]), *(other.result() for other in others)]
+    if len(items) == 1 or get_num_threads() == 1:
+        return [run(item) for item in items]
+    # With a copy of the context, numpy's errstate for instance is the same in all threads.
+    pool = _get_pool()
+    others = [pool.submit(contextvars.copy_context().run, run, item) for item in items[1:]]
+    return [run(items[0]), *(other.result() for other in others)]
 
 
 def in_pieces(function: Callable, *arguments: Any) -> None:
@@ -99,7 +106,7 @@ def _get_pool() -> ThreadPoolExecutor:
         return _pool
 
 
-class _OneBlasThread:
+class OneBlasThread:
     """While anyone is within, the BLAS has one thread."""
 
     def __enter__(self):

@@ -120,7 +120,7 @@ def test_arrays_in_a_cycle_come_back_through_the_garbage_collector(store):
 
 
 def test_the_store_is_bounded(store, monkeypatch):
-    monkeypatch.setattr(_memory, "LARGEST_STORE", 3 * _memory.SMALLEST * 2)
+    monkeypatch.setattr(_memory, "LARGEST_STORE", 3 * (_memory.SMALLEST * 2 + _memory.LINE))
     held = [empty(BIG, np.float64) for _ in range(8)]
     last = address(held[-1])
     while held:

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from minirnn.products import add_product, panels, times, weight_gradient
+from minirnn.products import add_product, panels, times, weight_gradients
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64)]
 
@@ -59,4 +59,7 @@ def test_products_over_all_steps():
     x, W, da = (rng.normal(size=s) for s in ((50, 40, 30), (30, 200), (50, 40, 200)))
     np.testing.assert_allclose(times(x, W), x @ W, atol=1e-12)
     expected = x.reshape(-1, 30).T @ da.reshape(-1, 200)
-    np.testing.assert_allclose(weight_gradient(x, da), expected, atol=1e-10)
+    dW, db, again = weight_gradients(da, x, 1, x)
+    np.testing.assert_allclose(dW, expected, atol=1e-10)
+    np.testing.assert_allclose(again, expected, atol=1e-10)
+    np.testing.assert_allclose(db, da.sum(axis=(0, 1)), atol=1e-10)

@@ -8,7 +8,7 @@ import numpy as np
 from minirnn import checks, threads
 from minirnn._jit import inline
 from minirnn._memory import empty
-from minirnn.products import quiet, sum_in_order
+from minirnn.products import quiet
 from minirnn.protocol import Backward, Forward
 
 
@@ -17,7 +17,8 @@ class Cell:
 
     A kind of cell adds its parameters and three methods: ``_step``, one time step in plain NumPy;
     ``_forward``, which returns the cache; ``_backward``, which returns dx and the gradients and
-    turns the gradients of the final state, in place, into those of the initial one.
+    turns the gradients of the final state, in place, into those of the initial one. Both run their
+    kernel, the loop over time, by ``_run``.
     """
 
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
@@ -56,26 +57,18 @@ class Cell:
             carried on unchanged and its outputs are zero; what x holds there does not matter.
         training, rng: for layers that differ between training and use; ignored here.
 
-        Returns y (T, B, H), the final state, and the cache for ``backward``: one of the cell's own
-        kind, or a list of them where the batch was cut in blocks (see ``threads``). y and the state
-        may share memory with it and are read-only. Raises ValueError or TypeError for a wrong shape
-        or kind.
+        Returns y (T, B, H), the final state, and the cache for ``backward``, of the cell's own
+        kind. y and the state may share memory with it and are read-only. Raises ValueError or
+        TypeError for a wrong shape or kind.
         """
         x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
         T, B, _ = x.shape
         state = checks.state(state, "state", self, B, self.dtype)
         lengths = checks.lengths(lengths, T, B)
         past_end = checks.padding(lengths, T)
-        x = checks.zero_at(past_end, x)
-
-        def run(rows):
-            own = np.ascontiguousarray(x[:, rows])
-            return self._forward(own, [s[rows] for s in state], lengths[rows])
-
-        caches = threads.each(run, threads.blocks(B, self._work(T, B)))
-        final = [joined([getattr(c, name)[T] for c in caches], 0) for name in self.state_names]
-        y = checks.zero_at(past_end, joined([c.h[1:] for c in caches], 1))
-        cache = caches[0] if len(caches) == 1 else caches
+        cache = self._forward(for_kernels(checks.zero_at(past_end, x)), state, lengths)
+        final = [getattr(cache, name)[T] for name in self.state_names]
+        y = checks.zero_at(past_end, cache.h[1:])
         return read_only(y), as_state([read_only(s) for s in final]), cache
 
     @quiet
@@ -89,29 +82,18 @@ class Cell:
         Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
         parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
         """
-        caches = cache if isinstance(cache, list) and cache else [cache]
-        for part in caches:
-            checks.cache(part, self)
-        T, B = len(caches[0].x), sum(part.x.shape[1] for part in caches)
+        checks.cache(cache, self)
+        T, B, _ = cache.x.shape
         dy = checks.gradient(dy, (T, B, self.hidden_size), self.dtype)
-        dfinal = checks.state(dstate, "dstate", self, B, self.dtype)
+        dstate = [d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype)]
+        dx, grads = self._backward(for_kernels(dy), cache, dstate)
+        return dx, as_state(dstate), grads
 
-        def run(pair):
-            rows, own = pair
-            ds = [d[rows].copy() for d in dfinal]
-            dx, grads = self._backward(np.ascontiguousarray(dy[:, rows]), own, ds)
-            return dx, ds, grads
-
-        rows = threads.blocks(B, self._work(T, B)) if len(caches) > 1 else [slice(0, B)]
-        dxs, ds, grads = zip(*threads.each(run, list(zip(rows, caches, strict=True))), strict=True)
-        dstate = [joined(parts, 0) for parts in zip(*ds, strict=True)]
-        total = {name: sum_in_order([g[name] for g in grads]) for name in self.params}
-        return joined(dxs, 1), as_state(dstate), total
-
-    def _work(self, T, B):
-        """Multiplications of a forward pass."""
+    def _run(self, kernel, T, B, *arguments) -> None:
+        """Run a kernel over all rows of the batch, each thread some of them."""
         columns = self.hidden_size * max(1, len(self.gates))
-        return T * B * columns * (self.input_size + self.hidden_size)
+        work = T * B * columns * (self.input_size + self.hidden_size)
+        threads.each(lambda rows: kernel(*rows, *arguments), threads.shares(B, work))
 
     def step(self, x, state=None, params=None):
         """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
@@ -130,13 +112,10 @@ def as_state(arrays):
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
-def joined(parts, axis):
-    """What the blocks of a batch have computed, side by side; a single one as it is."""
-    if len(parts) == 1:
-        return parts[0]
-    shape = list(parts[0].shape)
-    shape[axis] = sum(part.shape[axis] for part in parts)
-    return np.concatenate(parts, axis, out=empty(tuple(shape), parts[0].dtype))
+def for_kernels(a: np.ndarray) -> np.ndarray:
+    """The array, or a copy, in the one form that the kernels are compiled for: C-contiguous and not
+    read-only."""
+    return np.require(a, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def read_only(a: np.ndarray) -> np.ndarray:
@@ -144,6 +123,11 @@ def read_only(a: np.ndarray) -> np.ndarray:
     view = a.view()
     view.flags.writeable = False
     return view
+
+
+def for_each_row(b: np.ndarray, B: int) -> np.ndarray:
+    """The bias (n,) B times over, (B, n): what a product is added to."""
+    return np.repeat(b[None], B, axis=0)
 
 
 def stacked(initial: np.ndarray, T: int) -> np.ndarray:

@@ -46,9 +46,9 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, split3, stacked
+from minirnn.cells.common import Cell, columns, for_each_row, split3, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
-from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
+from minirnn.products import add_product, panels, weight_gradients
 
 
 class GRUCache(NamedTuple):
@@ -98,18 +98,18 @@ def gru_step(params, x, h_prev):
 
 
 @jit
-def gru_forward(h, gates, past, W_h, W_hn, b, b_hn, lengths):
-    """Fill h[1:] (T+1, B, H) and past (T, B, H), m or q, and turn gates (T, B, 3H) from x W_x into
-    r, z, n. As panels (see ``products``): for reset="after" W_h (H, 3H) and W_hn empty, for
-    "before" W_h (H, 2H) and W_hn (H, H)."""
-    T, B, H = past.shape
+def gru_forward(first, last, h, gates, past, hW, a_n, x, W_x, W_h, W_hn, b, b_h, lengths):
+    """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
+    and past (T, B, H), m or q, with hW, like b_h, and a_n (B, H) to work in. As panels (see
+    ``products``): W_x; for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and
+    W_hn (H, H). The same in each row: b (B, 3H), and b_h, which is (0, 0, b_hn) or, for "before",
+    (0, 0)."""
+    T, _, H = past.shape
     before = W_hn.size > 0  # reset="before"
-    hW, a_n = np.empty((B, (2 if before else 3) * H), h.dtype), np.zeros((B, H), h.dtype)
-    zeros = np.zeros_like(hW)
-    b_r, b_z, b_n = split3(b)
     for t in range(T):
-        add_product(zeros, h[t], W_h, hW)
-        for row in range(B):
+        add_product(b[first:last], x[t, first:last], W_x, gates[t, first:last])
+        add_product(b_h[first:last], h[t, first:last], W_h, hW[first:last])
+        for row in range(first, last):
             if t >= lengths[row]:
                 continue
             xW_r, xW_z, xW_n = split3(gates[t, row])
@@ -118,20 +118,21 @@ def gru_forward(h, gates, past, W_h, W_hn, b, b_hn, lengths):
             h_prev, a_n_row = h[t, row], a_n[row]
             m = q = past[t, row]  # which of the two it is, before says
             for j in range(H):
-                r[j], z[j] = reset_update(hW_r[j] + xW_r[j] + b_r[j], hW_z[j] + xW_z[j] + b_z[j])
+                r[j], z[j] = reset_update(xW_r[j] + hW_r[j], xW_z[j] + hW_z[j])
             if before:
                 for j in range(H):
                     q[j] = r[j] * h_prev[j]
-                    a_n_row[j] = xW_n[j] + b_n[j]
+                    a_n_row[j] = xW_n[j]
             else:
                 for j in range(H):
-                    m[j] = hW_n[j] + b_hn[j]
-                    a_n_row[j] = xW_n[j] + b_n[j] + r[j] * m[j]
+                    m[j] = hW_n[j]
+                    a_n_row[j] = xW_n[j] + r[j] * m[j]
         if before:
-            add_product(a_n, past[t], W_hn, a_n)
-        for row in range(B):
+            add_product(a_n[first:last], past[t, first:last], W_hn, a_n[first:last])
+        for row in range(first, last):
             if t >= lengths[row]:  # past its end the state is carried on
-                h[t + 1, row] = h[t, row]
+                for j in range(H):
+                    h[t + 1, row, j] = h[t, row, j]
                 continue
             _, z, n = split3(gates[t, row])
             a_n_row, h_prev, h_new = a_n[row], h[t, row], h[t + 1, row]
@@ -140,31 +141,34 @@ def gru_forward(h, gates, past, W_h, W_hn, b, b_hn, lengths):
 
 
 @jit
-def gru_backward(da, dhW, dh, dy, h, gates, past, W_h_T, W_hn_T, lengths):
-    """Fill da (T, B, 3H), the gradient of x W_x + b, and dhW, that of h W_h: (da_r, da_z, dm), or
-    (da_r, da_z) for "before". dh (B, H) enters as the gradient of the final state and leaves as
-    that of the initial one. W_h_T, W_hn_T: the panels of W_h^T and W_hn^T."""
-    T, B, H = past.shape
+def gru_backward(
+    first, last, dx, da, dhW, dh, dq, da_n_rows, dy, h, gates, past, W_x_T, W_h_T, W_hn_T, lengths
+):
+    """Fill, in the rows first:last of the batch, dx (T, B, D), da (T, B, 3H), the gradient of
+    x W_x + b, and dhW, that of h W_h: (da_r, da_z, dm), or (da_r, da_z) for "before". dh (B, H)
+    enters as the gradient of the final state and leaves as that of the initial one; dq and
+    da_n_rows (B, H) are to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T."""
+    T, _, H = past.shape
     before = W_hn_T.size > 0
-    dq, da_n_rows, zeros = np.empty_like(dh), np.zeros_like(dh), np.zeros_like(dh)
     for t in range(T - 1, -1, -1):
-        for row in range(B):
+        for row in range(first, last):
+            dx[t, row] = 0
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 dhW[t, row] = 0
                 continue
             (_, z, n), (_, da_z, da_n) = split3(gates[t, row]), split3(da[t, row])
             dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
-            dhW_z, da_n_row = dhW[t, row, H : 2 * H], da_n_rows[row]
+            dhW_z, da_n_row, dq_row = dhW[t, row, H : 2 * H], da_n_rows[row], dq[row]
             for j in range(H):
                 da_z[j], da_n[j], dh_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
                 )
             for j in range(H):
-                dhW_z[j], da_n_row[j] = da_z[j], da_n[j]
+                dhW_z[j], da_n_row[j], dq_row[j] = da_z[j], da_n[j], 0
         if before:
-            add_product(zeros, da_n_rows, W_hn_T, dq)
-        for row in range(B):
+            add_product(dq[first:last], da_n_rows[first:last], W_hn_T, dq[first:last])
+        for row in range(first, last):
             if t >= lengths[row]:
                 continue
             (r, _, _), (da_r, _, da_n) = split3(gates[t, row]), split3(da[t, row])
@@ -178,7 +182,8 @@ def gru_backward(da, dhW, dh, dy, h, gates, past, W_h_T, W_hn_T, lengths):
                 for j in range(H):
                     da_r[j] = dhW_r[j] = da_n[j] * m[j] * dsigmoid(r[j])
                     dm[j] = da_n[j] * r[j]
-        add_product(dh, dhW[t], W_h_T, dh)
+        add_product(dh[first:last], dhW[t, first:last], W_h_T, dh[first:last])
+        add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
 
 
 class GRU(Cell):
@@ -219,25 +224,35 @@ class GRU(Cell):
 
     def _forward(self, x, state, lengths):
         W_x, W_h, b, *b_hn = self._checked_params()
-        W_h, W_hn = (panels(W) for W in self._recurrent_weights(W_h))
-        h = stacked(state[0], len(x))
+        W_h, W_hn = self._recurrent_weights(W_h)
+        b_h = np.zeros(W_h.shape[1], self.dtype)
+        if b_hn:
+            b_h[2 * self.hidden_size :] = b_hn[0]
+        (T, B, _), h = x.shape, stacked(state[0], len(x))
         # Zeros, since past a sequence's end nothing is filled in, and 0 * anything may be NaN.
-        gates, past = times(x, W_x), np.zeros_like(h[1:])
-        gru_forward(h, gates, past, W_h, W_hn, b, b_hn[0] if b_hn else b[:0], lengths)
+        gates, past = empty((T, B, W_x.shape[1]), self.dtype), np.zeros_like(h[1:])
+        b, b_h = for_each_row(b, B), for_each_row(b_h, B)
+        known = x, panels(W_x), panels(W_h), panels(W_hn), b, b_h, lengths
+        buffers = np.empty_like(b_h), np.zeros_like(state[0])
+        self._run(gru_forward, T, B, h, gates, past, *buffers, *known)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, *_ = self._checked_params()
         W_h, W_hn = self._recurrent_weights(W_h)
         x, h, gates, past, lengths, _ = cache
-        da, dhW = (empty((*dy.shape[:2], W.shape[1]), self.dtype) for W in (W_x, W_h))
-        W_h_T, W_hn_T = panels(W_h.T), panels(W_hn.T)
-        gru_backward(da, dhW, dstate[0], dy, h, gates, past, W_h_T, W_hn_T, lengths)
-        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], dhW)
-        grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
+        shapes = x.shape, gates.shape, (*dy.shape[:2], W_h.shape[1])
+        dx, da, dhW = (empty(shape, self.dtype) for shape in shapes)
+        buffers = np.zeros_like(dstate[0]), np.zeros_like(dstate[0])
+        weights = panels(W_x.T), panels(W_h.T), panels(W_hn.T)
+        known = dy, h, gates, past, *weights, lengths
+        self._run(gru_backward, *dy.shape[:2], dx, da, dhW, *dstate, *buffers, *known)
+        H = self.hidden_size
+        dW_x, db = weight_gradients(da, x, 1)
+        dW_h, db_h = weight_gradients(dhW, h[:-1], 1)
+        grads = {"W_x": dW_x, "W_h": dW_h, "b": db}
         if self.reset == "after":
-            grads["b_hn"] = bias_gradient(dhW[..., 2 * self.hidden_size :])
+            grads["b_hn"] = db_h[2 * H :]
         else:
-            da_n = da[..., 2 * self.hidden_size :]
-            grads["W_h"] = np.hstack([dW_h, weight_gradient(past, da_n)])
-        return times(da, W_x.T), grads
+            grads["W_h"] = np.hstack([dW_h, *weight_gradients(da[..., 2 * H :], past)])
+        return dx, grads

@@ -46,9 +46,9 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, split4, stacked
+from minirnn.cells.common import Cell, columns, for_each_row, split4, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
-from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
+from minirnn.products import add_product, panels, weight_gradients
 
 
 class LSTMCache(NamedTuple):
@@ -117,22 +117,22 @@ def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
 
 
 @jit
-def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
-    """Fill h[1:], c[1:] (T+1, B, H), tanh_c (T, B, H), and turn gates (T, B, 4H) from x W_x into
-    the gates' values. W_h as panels (see ``products``); p (3, H): p_i, p_f, p_o, or (0, H)."""
-    T, B, H = tanh_c.shape
-    a = np.empty((B, 4 * H), h.dtype)
+def lstm_forward(
+    first, last, h, c, gates, tanh_c, a, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out
+):
+    """Fill, in the rows first:last of the batch, h[1:] and c[1:] (T+1, B, H), gates (T, B, 4H) and
+    tanh_c (T, B, H), with a (B, 4H) to work in. W_x and W_h as panels (see ``products``); b
+    (B, 4H), the same in each row; p (3, H): p_i, p_f, p_o, or (0, H)."""
+    T, _, H = tanh_c.shape
     for t in range(T):
-        add_product(gates[t], h[t], W_h, a)
-        for row in range(B):
+        add_product(b[first:last], x[t, first:last], W_x, a[first:last])
+        add_product(a[first:last], h[t, first:last], W_h, a[first:last])
+        for row in range(first, last):
             if t >= lengths[row]:  # past its end the state is carried on
-                h[t + 1, row] = h[t, row]
-                c[t + 1, row] = c[t, row]
+                for j in range(H):
+                    h[t + 1, row, j], c[t + 1, row, j] = h[t, row, j], c[t, row, j]
                 continue
-            a_row = a[row]
-            for k in range(4 * H):
-                a_row[k] += b[k]
-            a_i, a_f, a_g, a_o = split4(a_row)
+            a_i, a_f, a_g, a_o = split4(a[row])
             i, f, g, o = split4(gates[t, row])
             c_prev, c_new = c[t, row], c[t + 1, row]
             tanh_c_new, h_new = tanh_c[t, row], h[t + 1, row]
@@ -152,12 +152,16 @@ def lstm_forward(h, c, gates, tanh_c, W_h, b, p, lengths, tanh_in, tanh_out):
 
 
 @jit
-def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h_T, p, lengths, tanh_in, tanh_out):
-    """Fill da (T, B, 4H); dh and dc (B, H) enter as the gradients of the final state and leave as
-    those of the initial one. W_h_T: the panels of W_h^T."""
-    T, B, H = tanh_c.shape
+def lstm_backward(
+    first, last, dx, da, dh, dc, dy, c, gates, tanh_c, W_x_T, W_h_T, p, lengths, tanh_in, tanh_out
+):
+    """Fill, in the rows first:last of the batch, dx (T, B, D) and da (T, B, 4H); dh and dc (B, H)
+    enter as the gradients of the final state and leave as those of the initial one. W_x_T and
+    W_h_T: the panels of W_x^T and W_h^T."""
+    T, _, H = tanh_c.shape
     for t in range(T - 1, -1, -1):
-        for row in range(B):
+        for row in range(first, last):
+            dx[t, row] = 0
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
@@ -182,7 +186,8 @@ def lstm_backward(da, dh, dc, dy, c, gates, tanh_c, W_h_T, p, lengths, tanh_in, 
                 for j in range(H):
                     dc_row[j] += p_i[j] * da_i[j] + p_f[j] * da_f[j]
             dh_row[:] = 0  # used up; a row past its end has da = 0 and keeps its dh below
-        add_product(dh, da[t], W_h_T, dh)
+        add_product(dh[first:last], da[t, first:last], W_h_T, dh[first:last])
+        add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
 
 
 class LSTM(Cell):
@@ -226,23 +231,27 @@ class LSTM(Cell):
 
     def _forward(self, x, state, lengths):
         W_x, W_h, b, *peepholes = self._checked_params()
-        p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
-        h, c = (stacked(s, len(x)) for s in state)
-        gates, tanh_c = times(x, W_x), empty((len(x), *state[0].shape), self.dtype)
-        lstm_forward(h, c, gates, tanh_c, panels(W_h), b, p, lengths, *self.tanhs)
+        (T, B, _), H = x.shape, self.hidden_size
+        p = np.array(peepholes, self.dtype).reshape(-1, H)
+        h, c = (stacked(s, T) for s in state)
+        gates, tanh_c = (empty((T, B, n * H), self.dtype) for n in (4, 1))
+        b = for_each_row(b, B)
+        known = x, panels(W_x), panels(W_h), b, p, lengths, *self.tanhs
+        self._run(lstm_forward, T, B, h, c, gates, tanh_c, np.empty_like(b), *known)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, _, *peepholes = self._checked_params()
         p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
         x, h, c, gates, tanh_c, lengths, _ = cache
-        da = empty(gates.shape, self.dtype)
-        lstm_backward(da, *dstate, dy, c, gates, tanh_c, panels(W_h.T), p, lengths, *self.tanhs)
-        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
-        grads = {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
+        dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
+        known = dy, c, gates, tanh_c, panels(W_x.T), panels(W_h.T), p, lengths, *self.tanhs
+        self._run(lstm_backward, *dy.shape[:2], dx, da, *dstate, *known)
+        dW_x, dW_h, db = weight_gradients(da, x, h[:-1], 1)
+        grads = {"W_x": dW_x, "W_h": dW_h, "b": db}
         if self.peephole:
             da_i, da_f, _, da_o = columns(da, 4)
-            grads["p_i"] = bias_gradient(da_i * c[:-1])
-            grads["p_f"] = bias_gradient(da_f * c[:-1])
-            grads["p_o"] = bias_gradient(da_o * c[1:])
-        return times(da, W_x.T), grads
+            grads["p_i"] = (da_i * c[:-1]).sum(axis=(0, 1))
+            grads["p_f"] = (da_f * c[:-1]).sum(axis=(0, 1))
+            grads["p_o"] = (da_o * c[1:]).sum(axis=(0, 1))
+        return dx, grads

@@ -29,7 +29,7 @@ from minirnn import checks
 from minirnn._jit import jit
 from minirnn.activations import dtanh, tanh
 from minirnn.initializers import glorot_uniform
-from minirnn.products import add_product, bias_gradient, panels, quiet, times, weight_gradient
+from minirnn.products import add_product, panels, quiet, times, weight_gradients
 from minirnn.protocol import Backward, Forward
 
 
@@ -48,11 +48,12 @@ class OutputRNNCache(NamedTuple):
 def free_forward(h, y, u, told, W_y, W_o):
     """Turn h (T, B, H) from x W_x + b into the hidden units' values and y (T, B, K) from b_o into
     the outputs, and fill u (T, B, K) where it was not told. W_y and W_o in panels."""
-    T, B, H = h.shape
+    (T, B, H), K = h.shape, y.shape[2]
     for t in range(T):
         for row in range(B):
             if not told[t, row]:
-                u[t, row] = y[t - 1, row]
+                for k in range(K):
+                    u[t, row, k] = y[t - 1, row, k]
         add_product(h[t], u[t], W_y, h[t])
         for row in range(B):
             h_row = h[t, row]
@@ -64,7 +65,7 @@ def free_forward(h, y, u, told, W_y, W_o):
 @jit
 def free_backward(da, do, du, told, h, W_y_T, W_o_T):
     """Turn da (T, B, H) and du (T, B, K) from zeros into gradients; do (T, B, K) enters as dy."""
-    T, B, H = h.shape
+    (T, B, H), K = h.shape, du.shape[2]
     for t in range(T - 1, -1, -1):
         add_product(da[t], do[t], W_o_T, da[t])
         for row in range(B):
@@ -74,7 +75,8 @@ def free_backward(da, do, du, told, h, W_y_T, W_o_T):
         add_product(du[t], da[t], W_y_T, du[t])
         for row in range(B):
             if not told[t, row]:
-                do[t - 1, row] += du[t, row]
+                for k in range(K):
+                    do[t - 1, row, k] += du[t, row, k]
 
 
 class OutputRNN:
@@ -160,8 +162,9 @@ class OutputRNN:
         dx, dstate = times(da, W_x.T), np.where(begun[:, None], du[0], dfinal)
         doutputs = np.zeros_like(u)
         doutputs[:-1] = np.where(told[1:, :, None], du[1:], 0)
-        grads = {"W_x": weight_gradient(x, da), "W_y": weight_gradient(u, da)}
-        grads |= {"b": bias_gradient(da), "W_o": weight_gradient(h, do), "b_o": bias_gradient(do)}
+        dW_x, dW_y, db = weight_gradients(da, x, u, 1)
+        dW_o, db_o = weight_gradients(do, h, 1)
+        grads = {"W_x": dW_x, "W_y": dW_y, "b": db, "W_o": dW_o, "b_o": db_o}
         return (dx, doutputs) if paired else dx, dstate, grads
 
     def step(self, x, state=None, params=None):

@@ -32,9 +32,9 @@ from minirnn import checks
 from minirnn._jit import inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import drelu, dtanh, relu, tanh
-from minirnn.cells.common import Cell, stacked
+from minirnn.cells.common import Cell, for_each_row, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
-from minirnn.products import add_product, bias_gradient, panels, times, weight_gradient
+from minirnn.products import add_product, panels, weight_gradients
 
 
 class RNNCache(NamedTuple):
@@ -65,29 +65,32 @@ def rnn_step(params, x, h_prev, use_relu=False):
 
 
 @jit
-def rnn_forward(h, xW, W_h, b, use_relu, lengths):
-    """Fill h[1:] (T+1, B, H). xW = x W_x (T, B, H), W_h as panels (see ``products``), b (H,),
-    lengths (B,)."""
-    T, B, H = xW.shape
-    a = np.empty((B, H), h.dtype)
+def rnn_forward(first, last, h, x, W_x, W_h, b, use_relu, lengths):
+    """Fill h[1:] (T+1, B, H) in the rows first:last of the batch. W_x and W_h as panels (see
+    ``products``); b (B, H), the same in each row; lengths (B,)."""
+    (T, _, _), (_, H) = x.shape, b.shape
     for t in range(T):
-        add_product(xW[t], h[t], W_h, a)
-        for row in range(B):
-            if t >= lengths[row]:  # past its end the state is carried on
-                h[t + 1, row] = h[t, row]
-                continue
-            a_row, h_row = a[row], h[t + 1, row]
-            for j in range(H):
-                h_row[j] = hidden_state(a_row[j] + b[j], use_relu)
+        a = h[t + 1, first:last]  # in the place of the new states
+        add_product(b[first:last], x[t, first:last], W_x, a)
+        add_product(a, h[t, first:last], W_h, a)
+        for row in range(first, last):
+            h_prev, h_new = h[t, row], h[t + 1, row]
+            if t < lengths[row]:
+                for j in range(H):
+                    h_new[j] = hidden_state(h_new[j], use_relu)
+            else:  # past its end the state is carried on
+                for j in range(H):
+                    h_new[j] = h_prev[j]
 
 
 @jit
-def rnn_backward(da, dh, dy, h, W_h_T, use_relu, lengths):
-    """Fill da (T, B, H); dh (B, H) enters as the gradient of the final state, leaves as dh0.
-    W_h_T: the panels of W_h^T."""
-    T, B, H = da.shape
+def rnn_backward(first, last, dx, da, dh, dy, h, W_x_T, W_h_T, use_relu, lengths):
+    """Fill dx (T, B, D) and da (T, B, H) in the rows first:last of the batch; dh (B, H) enters as
+    the gradient of the final state, leaves as dh0. W_x_T and W_h_T: the panels of W_x^T, W_h^T."""
+    T, _, H = da.shape
     for t in range(T - 1, -1, -1):
-        for row in range(B):
+        for row in range(first, last):
+            dx[t, row] = 0
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
@@ -95,7 +98,8 @@ def rnn_backward(da, dh, dy, h, W_h_T, use_relu, lengths):
             for j in range(H):
                 da_row[j] = hidden_state_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
             dh_row[:] = 0  # used up; a row past its end has da = 0 and keeps its dh below
-        add_product(dh, da[t], W_h_T, dh)
+        add_product(dh[first:last], da[t, first:last], W_h_T, dh[first:last])
+        add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
 
 
 class RNN(Cell):
@@ -127,15 +131,18 @@ class RNN(Cell):
 
     def _forward(self, x, state, lengths):
         W_x, W_h, b = self._checked_params()
-        h = stacked(state[0], len(x))
-        use_relu = self.nonlinearity == "relu"
-        rnn_forward(h, times(x, W_x), panels(W_h), b, use_relu, lengths)
+        (T, B, _), use_relu = x.shape, self.nonlinearity == "relu"
+        h = stacked(state[0], T)
+        weights = panels(W_x), panels(W_h), for_each_row(b, B)
+        self._run(rnn_forward, T, B, h, x, *weights, use_relu, lengths)
         return RNNCache(x, h, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
         W_x, W_h, _ = self._checked_params()
         x, h, lengths, _ = cache
-        da = empty(dy.shape, self.dtype)
-        rnn_backward(da, dstate[0], dy, h, panels(W_h.T), self.nonlinearity == "relu", lengths)
-        dW_x, dW_h = weight_gradient(x, da), weight_gradient(h[:-1], da)
-        return times(da, W_x.T), {"W_x": dW_x, "W_h": dW_h, "b": bias_gradient(da)}
+        (T, B, _), use_relu = dy.shape, self.nonlinearity == "relu"
+        dx, da = empty(x.shape, self.dtype), empty(dy.shape, self.dtype)
+        known = dy, h, panels(W_x.T), panels(W_h.T), use_relu, lengths
+        self._run(rnn_backward, T, B, dx, da, *dstate, *known)
+        dW_x, dW_h, db = weight_gradients(da, x, h[:-1], 1)
+        return dx, {"W_x": dW_x, "W_h": dW_h, "b": db}

@@ -28,7 +28,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.initializers import glorot_uniform
-from minirnn.products import bias_gradient, quiet, times, weight_gradient
+from minirnn.products import quiet, times, weight_gradients
 from minirnn.protocol import Backward, Forward
 
 
@@ -74,9 +74,10 @@ class LuongAttention:
 
     def keys_backward(self, dk, m):
         """Returns dm, and the gradients of the parameters that the keys are made with."""
-        grads = {"W_m": weight_gradient(m, dk)}
+        dW_m, db = weight_gradients(dk, m, 1)
+        grads = {"W_m": dW_m}
         if "b" in self.params:
-            grads["b"] = bias_gradient(dk)
+            grads["b"] = db
         return times(dk, self.params["W_m"].T), grads
 
     def look(self, q, m, k, past_end=None):
@@ -165,7 +166,7 @@ class BahdanauAttention(LuongAttention):
         dk, dqW = da.sum(axis=0).transpose(1, 0, 2), da.sum(axis=2)
         if "W_q" not in self.params:
             return q, dk, {"v": dv}
-        return times(dqW, self.params["W_q"].T), dk, {"v": dv, "W_q": weight_gradient(q, dqW)}
+        return times(dqW, self.params["W_q"].T), dk, {"v": dv, "W_q": weight_gradients(dqW, q)[0]}
 
 
 def masked_softmax(e, past_end=None):

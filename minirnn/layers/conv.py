@@ -19,7 +19,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.initializers import glorot_uniform
 from minirnn.layers.stateless import Stateless
-from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.products import times, weight_gradients
 
 
 class CausalConv(Stateless):
@@ -61,5 +61,6 @@ class CausalConv(Stateless):
         dx, dW = np.zeros_like(x), np.zeros_like(self.params["W"])
         for k, back, W in self._taps(len(x)):
             dx[: len(x) - back] += times(dy[back:], W.T)
-            dW[k] = weight_gradient(x[: len(x) - back], dy[back:])
-        return dx, {"W": dW, "b": bias_gradient(dy)}
+            (dW[k],) = weight_gradients(dy[back:], x[: len(x) - back])
+        (db,) = weight_gradients(dy, 1)
+        return dx, {"W": dW, "b": db}

@@ -9,7 +9,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.initializers import glorot_uniform
 from minirnn.layers.stateless import Stateless
-from minirnn.products import bias_gradient, times, weight_gradient
+from minirnn.products import times, weight_gradients
 
 
 class Linear(Stateless):
@@ -34,7 +34,8 @@ class Linear(Stateless):
 
     def _backward(self, dy, x):
         W, _ = self._checked_params()
-        return times(dy, W.T), {"W": weight_gradient(x, dy), "b": bias_gradient(dy)}
+        dW, db = weight_gradients(dy, x, 1)
+        return times(dy, W.T), {"W": dW, "b": db}
 
     def _step(self, params, x):
         return (

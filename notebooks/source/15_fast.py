@@ -375,9 +375,8 @@ def compiled_blas(activation, **options):
 
 
 @numba.njit(**OPTIONS)
-def over_panels(h, xW, W_h, b):
+def over_panels(h, xW, a, W_h, b):
     T, B, H = xW.shape
-    a = np.empty((B, H))
     for t in range(T):
         add_product(xW[t], h[t], W_h, a)
         for row in range(B):
@@ -388,7 +387,7 @@ def over_panels(h, xW, W_h, b):
 def numba_panels(x, h0, W_x, W_h, b):
     h = np.empty((len(x) + 1, *h0.shape))
     h[0] = h0
-    over_panels(h, times(x, W_x), panels(W_h), b)
+    over_panels(h, times(x, W_x), np.empty_like(h0), panels(W_h), b)
     return h
 
 
