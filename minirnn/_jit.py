@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core import event
 
 OPTIONS: dict[str, Any] = {
@@ -64,6 +65,18 @@ def inline(function: Callable) -> Callable:
     vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` measures.
     """
     return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
+def inline_in_any_order(*flags: str) -> Callable[[Callable], Callable]:
+    """``inline`` for a sum or a maximum, which LLVM may then take of 4 to 16 numbers at a time."""
+    options = OPTIONS | {"fastmath": {*OPTIONS["fastmath"], "reassoc", *flags}}
+    return numba.njit(forceinline=True, **options)
+
+
+def for_kernels(a: np.ndarray) -> np.ndarray:
+    """The array, or a copy, in the one form that the kernels are compiled for: C-contiguous and not
+    read-only."""
+    return np.require(a, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def plain(function: Callable) -> Callable:

@@ -32,6 +32,11 @@ def relu(a):
     return np.maximum(a, 0)
 
 
+def exp(a):
+    """Exponential function, elementwise."""
+    return np.exp(a)
+
+
 # Derivatives *in terms of the output*: if s = sigmoid(a), then ds/da = s (1 - s), and so on.
 # This is why the forward pass keeps the values of the gates and forgets what went into them.
 
@@ -51,7 +56,7 @@ def drelu(s):
     return np.where(s <= 0, 0, 1)
 
 
-FUNCTIONS = (tanh, sigmoid, relu, dtanh, dsigmoid, drelu)
+FUNCTIONS = (tanh, sigmoid, relu, exp, dtanh, dsigmoid, drelu)
 
 
 # ---- The same functions for the kernels, on one float32 or float64 ------------------------------
@@ -87,12 +92,12 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, lowest, highest, t
     return exp_parts
 
 
-def _kernel_functions(dtype, exp_parts):
-    """Versions of the six functions above for scalars of one dtype.
+def _kernel_functions(dtype, exp_parts, lowest):
+    """Versions of the seven functions above for scalars of one dtype.
 
     Every constant has that dtype: to Numba ``1 - s`` with a float32 ``s`` is a float64.
     """
-    zero, one, two = dtype(0), dtype(1), dtype(2)
+    zero, one, two, lowest = dtype(0), dtype(1), dtype(2), dtype(lowest)
 
     @inline
     def sigmoid_(a):
@@ -111,6 +116,11 @@ def _kernel_functions(dtype, exp_parts):
         return zero if a < zero else a
 
     @inline
+    def exp_(a):
+        two_k, p = exp_parts(a)
+        return zero if a < lowest else two_k * (one + p)
+
+    @inline
     def dsigmoid_(s):
         return s * (one - s)
 
@@ -122,15 +132,16 @@ def _kernel_functions(dtype, exp_parts):
     def drelu_(s):
         return zero if s <= zero else one
 
-    return dict(zip(FUNCTIONS, (tanh_, sigmoid_, relu_, dtanh_, dsigmoid_, drelu_), strict=True))
+    versions = tanh_, sigmoid_, relu_, exp_, dtanh_, dsigmoid_, drelu_
+    return dict(zip(FUNCTIONS, versions, strict=True))
 
 
 _EXP64 = _exp_parts(np.float64, np.int64, 52, 1023, -708.0, 709.9, 13,
                     6.93147180369123816490e-01, 1.90821492927058770002e-10)  # fmt: skip
 _EXP32 = _exp_parts(np.float32, np.int32, 23, 127, -87.3, 88.8, 7, 0.693359375, -2.12194440e-4)
 _BY_DTYPE = {
-    types.float64: _kernel_functions(np.float64, _EXP64),
-    types.float32: _kernel_functions(np.float32, _EXP32),
+    types.float64: _kernel_functions(np.float64, _EXP64, -708.0),
+    types.float32: _kernel_functions(np.float32, _EXP32, -87.3),
 }
 _JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
 

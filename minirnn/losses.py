@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks, threads
+from minirnn._jit import for_kernels, inline_in_any_order, jit
 from minirnn._memory import empty
-from minirnn.activations import sigmoid
+from minirnn.activations import exp, sigmoid
 from minirnn.products import quiet
 
 
@@ -48,27 +49,55 @@ def softmax_cross_entropy(
     *shape, V = logits.shape
     target = checks.array(target, "target", shape, None, kinds="iu")
     valid = _valid(mask, tuple(shape))
-    index = checks.tokens(np.where(valid, target, 0), "target", V).reshape(-1, 1)
-    count = np.count_nonzero(valid)
-    dlogits, nats = empty(logits.shape, logits.dtype), np.empty((index.size, 1))
-    rows, drows = logits.reshape(-1, V), dlogits.reshape(-1, V)
-    threads.in_pieces(_softmax_rows, count, rows, index, drows, nats)
-    if count < valid.size:
-        dlogits[~valid] = 0
-    return float(np.sum(nats[valid.ravel()]) / count), dlogits
+    index = checks.tokens(np.where(valid, target, 0), "target", V).ravel()
+    share = logits.dtype.type(1 / np.count_nonzero(valid))
+    dlogits, nats = empty(logits.shape, logits.dtype), np.empty(index.size)
+    arrays = for_kernels(logits).reshape(-1, V), index, valid.ravel(), share
+    arrays += dlogits.reshape(-1, V), nats
+    rows = threads.shares(index.size, 20 * logits.size)
+    threads.each(lambda some: softmax_rows(*some, *arrays), rows)
+    return float(np.sum(nats) * share), dlogits
 
 
-def _softmax_rows(count, logits, index, dlogits, nats):
-    largest, p = logits.max(axis=-1, keepdims=True), dlogits
-    np.subtract(logits, largest, out=p)  # exp() of it is at most 1
-    if not np.isfinite(largest).all():
-        p[logits == np.inf] = 0
-    at_target = np.take_along_axis(p, index, axis=-1)
-    np.exp(p, out=p)
-    total = p.sum(axis=-1, keepdims=True)
-    nats[:] = np.log(total) - at_target
-    p /= total * count
-    np.put_along_axis(p, index, np.take_along_axis(p, index, axis=-1) - 1 / count, axis=-1)
+@jit
+def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
+    """Fill dlogits (N, V) and nats (N,) in the rows first:last; share: of a row in the mean."""
+    zero = share - share
+    for n in range(first, last):
+        row, p = logits[n], dlogits[n]
+        if not valid[n]:
+            p[:], nats[n] = 0, 0
+            continue
+        largest = largest_of(row)
+        if largest == np.inf:  # certain of it, whatever the others are
+            for j in range(len(p)):
+                p[j] = 1 if row[j] == largest else 0
+        else:
+            for j in range(len(p)):
+                p[j] = exp(row[j] - largest)
+        total = sum_of(p)
+        at_target = zero if row[index[n]] == largest else row[index[n]] - largest
+        nats[n] = np.log(total) - at_target
+        scale = share / total
+        for j in range(len(p)):
+            p[j] *= scale
+        p[index[n]] -= share
+
+
+@inline_in_any_order("nnan")  # a NaN makes its row NaN below, whatever is the largest
+def largest_of(row):
+    largest = row[0]
+    for j in range(len(row)):
+        largest = row[j] if row[j] > largest else largest
+    return largest
+
+
+@inline_in_any_order()
+def sum_of(row):
+    total = row[0]
+    for j in range(1, len(row)):
+        total += row[j]
+    return total
 
 
 @quiet

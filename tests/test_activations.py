@@ -5,7 +5,7 @@ import pytest
 
 from minirnn import activations
 from minirnn._jit import jit
-from minirnn.activations import dsigmoid, dtanh, relu, sigmoid, tanh
+from minirnn.activations import dsigmoid, dtanh, exp, relu, sigmoid, tanh
 
 
 @jit
@@ -16,10 +16,11 @@ def kernel(out, a):
         out[2, k] = relu(a[k])
         out[3, k] = dtanh(out[0, k])
         out[4, k] = dsigmoid(out[1, k])
+        out[5, k] = exp(a[k])
 
 
 def run(a):
-    out = np.empty((5, a.size), a.dtype)
+    out = np.empty((6, a.size), a.dtype)
     kernel(out, a)
     return out
 
@@ -46,6 +47,8 @@ def test_values_are_right_to_a_few_units_in_the_last_place(dtype):
     normal = s > np.finfo(dtype).tiny
     assert ulps(out[1], s)[normal].max() < 4
     assert np.array_equal(out[2], np.maximum(a, 0))
+    small = np.abs(a) < 80
+    assert ulps(out[5, small], np.exp(wide[small])).max() < 4
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -62,6 +65,7 @@ def test_the_ends_are_exact_and_nan_stays_nan(dtype):
     assert out[0, :4].tolist() == [1, 1, -1, -1]
     assert out[1, :4].tolist() == [1, 1, 0, 0]
     assert out[2, :4].tolist() == [np.inf, a[1], 0, 0]
+    assert out[5, :4].tolist() == [np.inf, np.inf, 0, 0]
     assert np.isnan(out[:, 4]).all()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks, threads
-from minirnn._jit import inline
+from minirnn._jit import for_kernels, inline
 from minirnn._memory import empty
 from minirnn.products import quiet
 from minirnn.protocol import Backward, Forward
@@ -110,12 +110,6 @@ class Cell:
 def as_state(arrays):
     """A state of one array is that array, one of several is a tuple."""
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
-
-
-def for_kernels(a: np.ndarray) -> np.ndarray:
-    """The array, or a copy, in the one form that the kernels are compiled for: C-contiguous and not
-    read-only."""
-    return np.require(a, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def read_only(a: np.ndarray) -> np.ndarray:
