@@ -88,6 +88,12 @@ for value in everything:
     for d in (value, *(getattr(value, "__closure__", None) or ())):
         if isinstance(d, Dispatcher): d.targetoptions.pop("forceinline", None)
 """,
+    "references counted": """
+from numba.core.dispatcher import Dispatcher
+for d in [v for m in modules() for v in vars(m).values() if isinstance(v, Dispatcher)]:
+    d.targetoptions.pop("_nrt", None)
+""",
+    "memory that begins anywhere": "import minirnn._memory as M; M.LINE = 1",
     "a BLAS call each step": """
 import numba, numpy as np, scipy.linalg, threadpoolctl
 threadpoolctl.threadpool_limits(1)

@@ -34,10 +34,21 @@ def jit(function: Callable) -> Callable:
     Numba looks only at the file of the kernel itself to decide whether the code on disk is still
     good: after editing a function that kernels of *another* file call, delete ``__pycache__``.
     """
+    return _kept(function, OPTIONS)
+
+
+def in_any_order(*flags: str) -> Callable[[Callable], Callable]:
+    """``jit`` for a sum or a maximum, which LLVM may then take of 4 to 16 numbers at a time; flags:
+    of LLVM's fast mathematics, those that it needs besides."""
+    options = OPTIONS | {"fastmath": {*OPTIONS["fastmath"], "reassoc", *flags}, "forceinline": True}
+    return lambda function: _kept(function, options)
+
+
+def _kept(function, options):
     try:
-        return numba.njit(cache=True, **OPTIONS)(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to keep machine code in: compile afresh in each process
-        return numba.njit(**OPTIONS)(function)
+        return numba.njit(**options)(function)
 
 
 class _Notice(event.Listener):
@@ -65,12 +76,6 @@ def inline(function: Callable) -> Callable:
     vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` measures.
     """
     return numba.njit(forceinline=True, **OPTIONS)(function)
-
-
-def inline_in_any_order(*flags: str) -> Callable[[Callable], Callable]:
-    """``inline`` for a sum or a maximum, which LLVM may then take of 4 to 16 numbers at a time."""
-    options = OPTIONS | {"fastmath": {*OPTIONS["fastmath"], "reassoc", *flags}}
-    return numba.njit(forceinline=True, **options)
 
 
 def for_kernels(a: np.ndarray) -> np.ndarray:

@@ -23,8 +23,9 @@ def tanh(a):
 
 
 def sigmoid(a):
-    """Logistic function ``1 / (1 + exp(-a))``, elementwise; it overflows for no ``a``."""
-    return np.exp(np.minimum(a, 0)) / (1 + np.exp(-np.maximum(a, -a)))
+    """Logistic function, elementwise. Where exp(-a) is infinite, it is 0, as it should be."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-a))
 
 
 def relu(a):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks, threads
-from minirnn._jit import for_kernels, inline_in_any_order, jit
+from minirnn._jit import for_kernels, in_any_order, jit
 from minirnn._memory import empty
 from minirnn.activations import exp, sigmoid
 from minirnn.products import quiet
@@ -52,10 +52,11 @@ def softmax_cross_entropy(
     index = checks.tokens(np.where(valid, target, 0), "target", V).ravel()
     share = logits.dtype.type(1 / np.count_nonzero(valid))
     dlogits, nats = empty(logits.shape, logits.dtype), np.empty(index.size)
-    arrays = for_kernels(logits).reshape(-1, V), index, valid.ravel(), share
-    arrays += dlogits.reshape(-1, V), nats
-    rows = threads.shares(index.size, 20 * logits.size)
-    threads.each(lambda some: softmax_rows(*some, *arrays), rows)
+    rows, drows = for_kernels(logits).reshape(-1, V), dlogits.reshape(-1, V)
+    arrays = rows, index, valid.ravel(), share, drows, nats
+    threads.each(
+        lambda some: softmax_rows(*some, *arrays), threads.shares(len(rows), 20 * rows.size)
+    )
     return float(np.sum(nats) * share), dlogits
 
 
@@ -84,7 +85,7 @@ def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
         p[index[n]] -= share
 
 
-@inline_in_any_order("nnan")  # a NaN makes its row NaN below, whatever is the largest
+@in_any_order("nnan")  # a NaN makes its row NaN below, whatever is the largest
 def largest_of(row):
     largest = row[0]
     for j in range(len(row)):
@@ -92,7 +93,7 @@ def largest_of(row):
     return largest
 
 
-@inline_in_any_order()
+@in_any_order()
 def sum_of(row):
     total = row[0]
     for j in range(1, len(row)):

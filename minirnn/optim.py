@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from minirnn import checks, threads
+from minirnn._jit import for_kernels, in_any_order, jit
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -42,7 +43,7 @@ class Optimizer:
         self.steps += 1
         for name, p in params.items():
             if name not in self.state:
-                self.state[name] = {slot: np.zeros_like(p) for slot in self.slots}
+                self.state[name] = {slot: np.zeros(p.shape, p.dtype) for slot in self.slots}
             if self.weight_decay and p.ndim > 1:
                 p -= self.lr * self.weight_decay * p
             threads.in_pieces(self.update, p, grads[name], *self.state[name].values())
@@ -123,13 +124,22 @@ class Adam(Optimizer):
         self.eps = checks.number(eps, "eps", 0, low_included=False)
 
     def update(self, p, g, m, v):
-        m *= self.beta1
-        m += (1 - self.beta1) * g
-        v *= self.beta2
-        v += (1 - self.beta2) * g * g
-        m_hat = m / (1 - self.beta1**self.steps)
-        v_hat = v / (1 - self.beta2**self.steps)
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+        beta1, beta2, k = self.beta1, self.beta2, self.steps
+        rate, v_scale = self.lr / (1 - beta1**k), (1 - beta2**k) ** -0.5
+        numbers = beta1, 1 - beta1, beta2, 1 - beta2, rate, v_scale, self.eps
+        arrays = [for_kernels(a.astype(p.dtype, copy=False)).ravel() for a in (p, g, m, v)]
+        adam(*arrays, *map(p.dtype.type, numbers))
+        if not p.flags.c_contiguous:
+            p[...] = arrays[0].reshape(p.shape)
+
+
+@jit
+def adam(p, g, m, v, beta1, new1, beta2, new2, rate, v_scale, eps):
+    """A step of Adam in one go, since to fetch the four arrays takes longer than to compute."""
+    for j in range(len(p)):
+        m[j] = beta1 * m[j] + new1 * g[j]
+        v[j] = beta2 * v[j] + new2 * g[j] * g[j]
+        p[j] -= rate * m[j] / (np.sqrt(v[j]) * v_scale + eps)
 
 
 def cosine(lr: float, epochs: int, warmup: int = 0) -> Callable[[int], float]:
@@ -180,6 +190,14 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
 
 
 def _norm(grads, unit):
-    # Not np.vdot: the BLAS sums up by its number of threads.
-    scaled = (g if unit == 1 else g / unit for g in grads.values())
-    return unit * float(np.sqrt(sum(np.sum(np.square(g)) for g in scaled)))
+    scale = 1 / unit if unit > 0 else 1.0
+    squares = [sum_of_squares(for_kernels(g).ravel(), scale) for g in grads.values()]
+    return unit * float(np.sqrt(sum(squares)))
+
+
+@in_any_order()
+def sum_of_squares(g, scale):
+    total = 0.0
+    for j in range(len(g)):
+        total += (g[j] * scale) ** 2
+    return total

@@ -18,14 +18,19 @@ from minirnn._tile import MOST_ROWS, WIDTH, tile
 quiet = np.errstate(over="ignore", invalid="ignore")
 
 
-def times(x: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """``x W`` at every step: x (..., D), W (D, K), to (..., K)."""
-    xW = empty((*x.shape[:-1], W.shape[1]), x.dtype)
-    rows, out = x.reshape(-1, x.shape[-1]), xW.reshape(-1, W.shape[1])
+def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
+    """``x W + b`` at every step: x (..., D), W (D, K), b (K,), to (..., K)."""
+    a = empty((*x.shape[:-1], W.shape[1]), x.dtype)
+    rows, out = x.reshape(-1, x.shape[-1]), a.reshape(-1, W.shape[1])
+
+    def of_some(block):
+        np.matmul(rows[block], W, out=out[block])
+        if np.ndim(b):
+            out[block] += b
+
     with threads.OneBlasThread():
-        blocks = threads.blocks(len(rows), rows.size * W.shape[1])
-        threads.each(lambda block: np.matmul(rows[block], W, out=out[block]), blocks)
-    return xW
+        threads.each(of_some, threads.blocks(len(rows), rows.size * W.shape[1]))
+    return a
 
 
 def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarray]:

@@ -85,7 +85,7 @@ def in_pieces(function: Callable, *arguments: Any) -> None:
     cache from one line of the function to the next. It must work row by row."""
     arrays = [a for a in arguments if isinstance(a, np.ndarray)]
     rows, size = len(arrays[0]), arrays[0].size
-    n = 1 + 2**15 * rows // size
+    n = 1 + 2**18 * rows // size
     if rows <= n:  # the usual case of a small network, in which what follows takes longer
         function(*arguments)
         return

@@ -131,10 +131,10 @@ class OutputRNN:
             told[1:] = checks.generator(rng).random((T - 1, B)) < self.teacher_forcing
         W_x, W_y, b, W_o, b_o = checks.params(self, self._shapes)
         if told.all():  # no step waits for another
-            h = np.tanh(times(x, W_x) + times(u, W_y) + b)
-            y = times(h, W_o) + b_o
+            h = np.tanh(times(x, W_x, b) + times(u, W_y))
+            y = times(h, W_o, b_o)
         else:
-            h, y = times(x, W_x) + b, np.zeros_like(u) + b_o
+            h, y = times(x, W_x, b), np.zeros_like(u) + b_o
             free_forward(h, y, u, told, panels(W_y), panels(W_o))
         final = np.where(lengths[:, None] > 0, y[lengths - 1, np.arange(B)], state)
         cache = OutputRNNCache(x, u, told, h, lengths, outputs is not None)

@@ -28,9 +28,7 @@ class Linear(Stateless):
 
     def _forward(self, x, training, rng):
         W, b = self._checked_params()
-        y = times(x, W)
-        y += b
-        return y, x
+        return times(x, W, b), x
 
     def _backward(self, dy, x):
         W, _ = self._checked_params()
