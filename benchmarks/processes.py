@@ -97,7 +97,7 @@ for d in [v for m in modules() for v in vars(m).values() if isinstance(v, Dispat
     "a BLAS call each step": """
 import numba, numpy as np, scipy.linalg, threadpoolctl
 threadpoolctl.threadpool_limits(1)
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, _nrt=True)
 def add_product(start, a, W, out):
     out[:] = start + np.dot(a, W)
 for m in modules():

@@ -59,8 +59,9 @@ def _scratch(typing_context, out):
 
     def write(context, builder, signature, arguments):
         array, size = context.make_array(out), out.dtype.bitwidth // 8
-        place = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), MOST_ROWS * WIDTH))
-        place.align = VECTOR
+        with builder.goto_entry_block():  # else, in a loop, the stack would grow
+            place = builder.alloca(ir.ArrayType(ir.IntType(8), MOST_ROWS * WIDTH))
+            place.align = VECTOR
         matrix = array(context, builder)
         rows, _ = cgutils.unpack_tuple(builder, array(context, builder, arguments[0]).shape, 2)
         columns, stride, itemsize = (rows.type(n) for n in (WIDTH // size, WIDTH, size))

@@ -7,6 +7,8 @@ the same at every step, and to copy them takes as long as to multiply by them. H
 once for the whole sequence, by ``panels``, and ``add_product`` multiplies by those.
 """
 
+import itertools
+
 import numpy as np
 
 from minirnn import threads
@@ -37,21 +39,26 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     """The gradients of W_x, W_h and so on in ``a = x W_x + h W_h + b``, from da (..., K).
 
     Of each input x (..., D) it is ``x^T da``, (D, K), summed over all steps and rows. The bias is
-    the weight of an input that is always 1: given as the number 1, its gradient is the sum of da.
+    the weight of an input that is always 1; its gradient (K,) is the sum of da. With the inputs
+    side by side, ``[x h 1]^T da``, this is a single product.
     """
     da = da.reshape(-1, da.shape[-1])
-    rows = [None if isinstance(x, int) else x.reshape(-1, x.shape[-1]) for x in inputs]
+    rows = [np.reshape(x, (-1, np.shape(x)[-1] if np.ndim(x) else 1)) for x in inputs]
+    ends = list(itertools.accumulate(x.shape[1] for x in rows))
+    columns = [slice(end - x.shape[1], end) for x, end in zip(rows, ends, strict=True)]
+    side_by_side = empty((len(da), ends[-1]), da.dtype)
 
     def of_some(block):
-        return [da[block].sum(axis=0) if x is None else x[block].T @ da[block] for x in rows]
+        for x, those in zip(rows, columns, strict=True):
+            side_by_side[block, those] = x[block] if len(x) > 1 else x
+        return side_by_side[block].T @ da[block]
 
-    work = da.shape[1] * sum(x.size for x in rows if x is not None)
     with threads.OneBlasThread():
-        first, *others = threads.each(of_some, threads.blocks(len(da), work))
-    for parts in others:
-        for total, part in zip(first, parts, strict=True):
-            total += part
-    return first
+        blocks = threads.blocks(len(da), side_by_side.size * da.shape[1])
+        total, *others = threads.each(of_some, blocks)
+    for part in others:
+        total += part
+    return [total[c] if np.ndim(x) else total[c][0] for c, x in zip(columns, inputs, strict=True)]
 
 
 # ---- Within a loop over time --------------------------------------------------------------------
