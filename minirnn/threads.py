@@ -1,8 +1,8 @@
 """Several threads, and the same result to the last bit for any number of them.
 
-A batch is cut into blocks of rows. How many there are depends on the shapes alone; how many threads
-share them out does not matter, since each block is computed by one thread, and sums over the blocks
-are taken in their order. The BLAS, which would choose its sums by its own number of threads, has to
+In the loops over time a row of the batch depends on no other, so that the threads share out the rows
+as they like (``shares``). Where a sum goes over rows, these are cut into blocks by the shapes alone;
+each block is one thread's, and the blocks are added up in their order (``blocks``). The BLAS, which would choose its sums by its own number of threads, has to
 make do with one while it works for us; afterwards it has again what its user gave it.
 """
 

@@ -33,7 +33,7 @@ and the gradient of h[t-1] has one term for each place where h[t-1] stands on a 
     after:    dh * z + da_r W_hr^T + da_z W_hz^T + dm W_hn^T
     before:   dh * z + dq * r + da_r W_hr^T + da_z W_hz^T
 
-The products over all steps at once: dx = da W_x^T, dW_x = sum_t x[t]^T da[t], db = sum_t da[t], and
+As in the vanilla network dx[t] = da[t] W_x^T, dW_x = sum_t x[t]^T da[t], db = sum_t da[t]; and
 dW_h = sum_t h[t-1]^T (da_r, da_z, dm) with db_hn = sum_t dm ("after"); for "before" the last block
 is sum_t q[t]^T da_n[t].
 """

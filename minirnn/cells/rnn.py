@@ -21,7 +21,8 @@ and a[t] is a sum of products, each of which passes da[t] on to its two factors:
     dx[t] = da[t] W_x^T
     dW_x = sum_t x[t]^T da[t]      dW_h = sum_t h[t-1]^T da[t]      db = sum_t da[t]
 
-Only ``da[t+1] W_h^T`` must wait for the step before it. All else is one big product after the loop.
+Only h[t-1] W_h and da[t+1] W_h^T must wait for another step. The loop computes x[t] W_x and dx[t]
+too, while their step is at hand; the sums over t are one product of all steps, after the loop.
 """
 
 from typing import NamedTuple
