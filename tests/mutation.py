@@ -46,7 +46,7 @@ TARGETS = {
     "rtrl.py": ["tests/test_truncated.py"],
     "products.py": ["tests/test_products.py", "tests/test_cells.py"],
 }  # fmt: skip
-NOT = ("__init__", "step_decay", "_kind", "_work", "_describe")  # functions without mathematics
+NOT = ("__init__", "step_decay", "_kind", "_run", "_describe")  # functions without mathematics
 TIMEOUT = 600
 
 
