@@ -498,8 +498,9 @@ for B, ms in figures.items():
 #   least a third). Compare *BLAS, math.tanh* with *BLAS, vector tanh*. What then remains is mostly
 #   products: compare with *the products alone*.
 # - And exercise 1? At batch 1 *x W_x once* saves a hundred calls. At batch 32 each call has enough to
-#   do, and little or nothing is gained. Nor does the library's forward pass alone beat NumPy by much
-#   there, if at all: it keeps what the backward pass needs, and its gain is over both passes.
+#   do, and little or nothing is gained. The library gains there by its products: with `W_h` laid out once
+#   it may even beat *the products alone*, which are NumPy's, though it also keeps what the backward pass
+#   needs.
 # - Two threads help where there is enough to share and both cores are free. At batch 1 there is one
 #   row and nothing to share: a difference there is noise.
 #
