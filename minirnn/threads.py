@@ -1,9 +1,10 @@
 """Several threads, and the same result to the last bit for any number of them.
 
-In the loops over time a row of the batch depends on no other, so that the threads share out the rows
-as they like (``shares``). Where a sum goes over rows, these are cut into blocks by the shapes alone;
-each block is one thread's, and the blocks are added up in their order (``blocks``). The BLAS, which would choose its sums by its own number of threads, has to
-make do with one while it works for us; afterwards it has again what its user gave it.
+In the loops over time a row of the batch depends on no other, so that the threads share out the
+rows as they like (``shares``). Where a sum goes over rows, these are cut into blocks by the shapes
+alone; each block is one thread's, and the blocks are added up in their order (``blocks``). The
+BLAS, which would choose its sums by its own number of threads, has to make do with one while it
+works for us; afterwards it has again what its user gave it.
 """
 
 import contextvars
