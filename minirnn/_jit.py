@@ -79,8 +79,8 @@ def inline(function: Callable) -> Callable:
 
 
 def for_kernels(a: np.ndarray) -> np.ndarray:
-    """The array, or a copy, in the one form that the kernels are compiled for: C-contiguous and not
-    read-only."""
+    """The array, or a copy, C-contiguous and not read-only: to Numba any other is another type, for
+    which it would compile the kernel once more."""
     return np.require(a, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 

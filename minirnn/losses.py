@@ -50,14 +50,13 @@ def softmax_cross_entropy(
     target = checks.array(target, "target", shape, None, kinds="iu")
     valid = _valid(mask, tuple(shape))
     index = checks.tokens(np.where(valid, target, 0), "target", V).ravel()
-    share = logits.dtype.type(1 / np.count_nonzero(valid))
+    count = np.count_nonzero(valid)
     dlogits, nats = empty(logits.shape, logits.dtype), np.empty(index.size)
     rows, drows = for_kernels(logits).reshape(-1, V), dlogits.reshape(-1, V)
+    share = logits.dtype.type(1 / count)
     arrays = rows, index, valid.ravel(), share, drows, nats
-    threads.each(
-        lambda some: softmax_rows(*some, *arrays), threads.shares(len(rows), 20 * rows.size)
-    )
-    return float(np.sum(nats) * share), dlogits
+    threads.each_row(softmax_rows, len(rows), 20 * rows.size, *arrays)
+    return float(np.sum(nats) / count), dlogits
 
 
 @jit

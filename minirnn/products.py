@@ -43,18 +43,19 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     side by side, ``[x h 1]^T da``, this is a single product.
     """
     da = da.reshape(-1, da.shape[-1])
-    rows = [np.reshape(x, (-1, np.shape(x)[-1] if np.ndim(x) else 1)) for x in inputs]
+    n = len(da)
+    rows = [np.full((n, 1), x) if isinstance(x, int) else x.reshape(n, x.shape[-1]) for x in inputs]
     ends = list(itertools.accumulate(x.shape[1] for x in rows))
     columns = [slice(end - x.shape[1], end) for x, end in zip(rows, ends, strict=True)]
-    side_by_side = empty((len(da), ends[-1]), da.dtype)
+    side_by_side = empty((n, ends[-1]), da.dtype)
 
     def of_some(block):
         for x, those in zip(rows, columns, strict=True):
-            side_by_side[block, those] = x[block] if len(x) > 1 else x
+            side_by_side[block, those] = x[block]
         return side_by_side[block].T @ da[block]
 
     with threads.OneBlasThread():
-        blocks = threads.blocks(len(da), side_by_side.size * da.shape[1])
+        blocks = threads.blocks(n, side_by_side.size * da.shape[1])
         total, *others = threads.each(of_some, blocks)
     for part in others:
         total += part
@@ -78,18 +79,12 @@ def panels(W: np.ndarray) -> np.ndarray:
 @jit
 def cut_up(W, cut):
     """Fill the panels with the columns of W."""
-    C = cut.shape[2]
-    for p in range(len(cut)):
-        copy(W[:, p * C : p * C + C], cut[p])
-
-
-@jit
-def copy(source, out):
-    """Copy source into the top left corner of out."""
-    for k in range(len(source)):
-        row, out_row = source[k], out[k]
-        for j in range(len(row)):
-            out_row[j] = row[j]
+    P, K, C = cut.shape
+    for p in range(P):
+        for k in range(K):
+            row, panel_row = W[k, p * C : p * C + C], cut[p, k]
+            for j in range(len(row)):
+                panel_row[j] = row[j]
 
 
 @jit

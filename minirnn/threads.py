@@ -81,20 +81,24 @@ def each(function: Callable, items: Sequence[Any]) -> list[Any]:
     return [run(items[0]), *(other.result() for other in others)]
 
 
-def in_pieces(function: Callable, *arguments: Any) -> None:
-    """``function(*arguments)`` for a few rows of all the arrays at a time, which then stay in the
+def each_row(kernel: Callable, rows: int, work: float, *arguments: Any) -> None:
+    """``kernel(first, last, *arguments)`` over all rows, each thread some of them (``shares``)."""
+    each(lambda some: kernel(*some, *arguments), shares(rows, work))
+
+
+def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
+    """``function(*arrays)`` for a few rows of all the arrays at a time, which then stay in the
     cache from one line of the function to the next. It must work row by row."""
-    arrays = [a for a in arguments if isinstance(a, np.ndarray)]
     rows, size = len(arrays[0]), arrays[0].size
     n = 1 + 2**18 * rows // size
     if rows <= n:  # the usual case of a small network, in which what follows takes longer
-        function(*arguments)
+        function(*arrays)
         return
 
     def run(block):
         for k in range(block.start, block.stop, n):
             m = slice(k, min(k + n, block.stop))
-            function(*(a[m] if isinstance(a, np.ndarray) else a for a in arguments))
+            function(*(a[m] for a in arrays))
 
     each(run, blocks(rows, 20 * size))
 

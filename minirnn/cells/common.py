@@ -86,14 +86,14 @@ class Cell:
         T, B, _ = cache.x.shape
         dy = checks.gradient(dy, (T, B, self.hidden_size), self.dtype)
         dstate = [d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype)]
-        dx, grads = self._backward(for_kernels(dy), cache, dstate)
+        dx, grads = self._backward(dy, cache, dstate)
         return dx, as_state(dstate), grads
 
     def _run(self, kernel, T, B, *arguments) -> None:
         """Run a kernel over all rows of the batch, each thread some of them."""
         columns = self.hidden_size * max(1, len(self.gates))
         work = T * B * columns * (self.input_size + self.hidden_size)
-        threads.each(lambda rows: kernel(*rows, *arguments), threads.shares(B, work))
+        threads.each_row(kernel, B, work, *arguments)
 
     def step(self, x, state=None, params=None):
         """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
