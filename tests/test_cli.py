@@ -79,6 +79,21 @@ def test_help_has_an_example(capsys):
     assert "example: minirnn airline" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "argv", [(), ("all",), ("gradcheck",), *((name,) for name in cli.EXPERIMENTS)]
+)
+def test_every_help_can_be_read(argv, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([*argv, "--help"])
+    assert exit_.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "usage: minirnn" in printed
+    assert "%%" not in printed
+    if not argv:  # with each experiment's title, per cents included
+        assert all(name in printed for name in cli.EXPERIMENTS)
+        assert "98.5 % with GRU(128)" in printed
+
+
 def test_the_module_runs_as_a_program():
     done = subprocess.run(
         [sys.executable, "-m", "minirnn", "list"], capture_output=True, text=True, check=True

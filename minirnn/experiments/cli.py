@@ -74,7 +74,7 @@ def add_experiment(sub: Any, name: str) -> None:
     module = module_of(name)
     add = sub.add_parser(
         name,
-        help=module.TITLE,
+        help=module.TITLE.replace("%", "%%"),  # to argparse a % begins a name
         description=module.__doc__,
         epilog=f"example: minirnn {name} --seed 1 --out {name}-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
