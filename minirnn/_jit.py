@@ -37,11 +37,10 @@ def jit(function: Callable) -> Callable:
     return _kept(function, OPTIONS)
 
 
-def in_any_order(*flags: str) -> Callable[[Callable], Callable]:
-    """``jit`` for a sum or a maximum, which LLVM may then take of 4 to 16 numbers at a time; flags:
-    of LLVM's fast mathematics, those that it needs besides."""
-    options = OPTIONS | {"fastmath": {*OPTIONS["fastmath"], "reassoc", *flags}, "forceinline": True}
-    return lambda function: _kept(function, options)
+def in_any_order(function: Callable) -> Callable:
+    """``jit`` for a sum, of which LLVM may then take 4 to 16 numbers at a time."""
+    options = {"fastmath": {*OPTIONS["fastmath"], "reassoc"}, "forceinline": True}
+    return _kept(function, OPTIONS | options)
 
 
 def _kept(function, options):
@@ -81,7 +80,9 @@ def inline(function: Callable) -> Callable:
 def for_kernels(a: np.ndarray) -> np.ndarray:
     """The array, or a copy, C-contiguous and not read-only: to Numba any other is another type, for
     which it would compile the kernel once more."""
-    return np.require(a, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+    if a.flags.c_contiguous and a.flags.writeable:
+        return a
+    return a.copy()
 
 
 def plain(function: Callable) -> Callable:

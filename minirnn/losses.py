@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks, threads
-from minirnn._jit import for_kernels, in_any_order, jit
+from minirnn._jit import for_kernels, in_any_order, inline, jit
 from minirnn._memory import empty
 from minirnn.activations import exp, sigmoid
 from minirnn.products import quiet
@@ -68,10 +68,10 @@ def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
         if not valid[n]:
             p[:], nats[n] = 0, 0
             continue
-        largest = largest_of(row)
-        if largest == np.inf:  # certain of it, whatever the others are
+        largest = largest_of(row, p)
+        if largest == np.inf:  # certain of it, whatever the other numbers are
             for j in range(len(p)):
-                p[j] = 1 if row[j] == largest else 0
+                p[j] = 1 if row[j] == largest else exp(row[j] - largest)
         else:
             for j in range(len(p)):
                 p[j] = exp(row[j] - largest)
@@ -84,15 +84,24 @@ def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
         p[index[n]] -= share
 
 
-@in_any_order("nnan")  # a NaN makes its row NaN below, whatever is the largest
-def largest_of(row):
-    largest = row[0]
-    for j in range(len(row)):
-        largest = row[j] if row[j] > largest else largest
-    return largest
+@inline
+def largest_of(row, p):
+    """The largest number of a row (V,), with p (V,) to work in: the larger ones of two halves, and
+    of these again. LLVM works on many pairs at once, but on one number at a time in a loop that
+    keeps the largest so far. If there is a NaN, the row becomes NaN, whatever the largest is."""
+    n, rest = len(row), (len(row) + 1) // 2
+    for j in range(rest):
+        p[j] = row[j]
+    for j in range(n - rest):
+        p[j] = row[rest + j] if row[rest + j] > p[j] else p[j]
+    while rest > 1:
+        n, rest = rest, (rest + 1) // 2
+        for j in range(n - rest):
+            p[j] = p[rest + j] if p[rest + j] > p[j] else p[j]
+    return p[0]
 
 
-@in_any_order()
+@in_any_order
 def sum_of(row):
     total = row[0]
     for j in range(1, len(row)):

@@ -195,7 +195,7 @@ def _norm(grads, unit):
     return unit * float(np.sqrt(sum(squares)))
 
 
-@in_any_order()
+@in_any_order
 def sum_of_squares(g, scale):
     total = 0.0
     for j in range(len(g)):

@@ -112,3 +112,22 @@ def test_infinite_logits_have_their_limits():
 
 def test_a_target_too_large_for_the_prediction_s_dtype_is_infinite_without_a_word():
     assert mr.mse(np.zeros(2, np.float32), [1e300, 0.0])[0] == np.inf
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_largest_logit_is_found_wherever_it_is(dtype):
+    # exp of a difference to any other than the largest would be more than 1, or infinite.
+    for V in range(1, 70):
+        logits = np.full((V, V), -1e4, dtype)
+        np.fill_diagonal(logits, 1e4)
+        loss, d = mr.softmax_cross_entropy(logits, np.arange(V))
+        assert loss == 0
+        assert not d.any()
+
+
+def test_a_nan_beside_an_infinite_logit_is_not_swallowed():
+    for row in ([np.inf, np.nan, 0.0], [np.nan, np.inf, 0.0], [0.0, 1.0, np.nan]):
+        loss, d = mr.softmax_cross_entropy([row, [0.0, 0.0, 0.0]], [0, 0])
+        assert np.isnan(loss)
+        assert np.isnan(d[0]).any()
+        assert np.isfinite(d[1]).all()
