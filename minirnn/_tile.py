@@ -95,7 +95,7 @@ def _write(context, builder, signature, arguments):
     tiles = builder.udiv(M, ir.Constant(M.type, ROWS))
     with cgutils.for_range(builder, tiles) as loop:
         first = builder.mul(loop.index, ir.Constant(M.type, ROWS))
-        _write_rows(builder, number, first, ROWS, *matrices)
+        _write_rows(builder, number, first, ROWS, (loop.index, tiles), *matrices)
     first = builder.mul(tiles, ir.Constant(M.type, ROWS))
     end = builder.append_basic_block()
     choice = builder.switch(builder.sub(M, first), end)
@@ -103,13 +103,22 @@ def _write(context, builder, signature, arguments):
         block = builder.append_basic_block()
         choice.add_case(ir.Constant(M.type, rows), block)
         builder.position_at_end(block)
-        _write_rows(builder, number, first, rows, *matrices)
+        _write_rows(builder, number, first, rows, None, *matrices)
         builder.branch(end)
     builder.position_at_end(end)
     return context.get_dummy_value()
 
 
-def _write_rows(builder, number, first, rows, start, left, panel, out):
+def _write_fetch(builder, place):
+    """Write the instruction that brings what is at an address into the second cache."""
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+    fetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+    to_read, second_cache, data = number(0), number(2), number(1)
+    builder.call(fetch, [place, to_read, second_cache, data])
+
+
+def _write_rows(builder, number, first, rows, share, start, left, panel, out):
     """Write the instructions for::
 
         sums[r] = start[r]                      for r in 0 ... rows-1, two vectors each
@@ -118,6 +127,10 @@ def _write_rows(builder, number, first, rows, start, left, panel, out):
         out[r] = sums[r]
 
     Python's own loops are over by then: each turn of them has written one instruction.
+
+    share: (number of this tile, number of tiles), or None. While at work on one panel, each tile
+    sends for an equal part of the next, which lies behind it in memory. Weights of 512 units are
+    more than the processor's inner caches hold, and the first tile would wait for them.
     """
     size = 4 if isinstance(number, ir.FloatType) else 8
     vector = ir.VectorType(number, VECTOR // size)
@@ -149,7 +162,15 @@ def _write_rows(builder, number, first, rows, start, left, panel, out):
         [cgutils.alloca_once_value(builder, builder.load(s, align=size)) for s in row]
         for row in rows_of(start, start_stride)
     ]
+    if share is not None:
+        number_of_tile, tiles = share
+        fetch_stride = builder.udiv(panel_stride, tiles)
+        to_part = builder.add(panel_stride, builder.mul(fetch_stride, number_of_tile))
+        part = builder.mul(K, to_part)
     with cgutils.for_range(builder, K) as loop:
+        if share is not None:
+            place = builder.mul(loop.index, fetch_stride)
+            _write_fetch(builder, address(panel, ir.IntType(8), part, place))
         panel_offset = builder.mul(loop.index, panel_stride)
         left_offset = builder.mul(loop.index, left_k_stride)
         w = [builder.load(address(panel, vector, panel_offset, v), align=size) for v in vectors]
