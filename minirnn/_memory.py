@@ -30,7 +30,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if size < LINE**2:
         return np.empty(shape, dtype)
     if size < SMALLEST:
-        return _aligned(np.empty(size + LINE, np.uint8), size, dtype).reshape(shape)
+        room_for_it = np.empty(size + LINE, np.uint8)
+        return np.ndarray(shape, dtype, room_for_it, _to_line(room_for_it))
     # Of blocks of any size few would fit again, where sequences differ in length: eight sizes
     # between each power of two and the next.
     unit = 1 << (size.bit_length() - 4)
@@ -40,14 +41,15 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         block: Any = np.empty(room, np.uint8) if k is None else _store.pop(k)
     # The memoryview in between makes ``whole`` the base of every view of it, so that the block
     # comes back only when the last view is gone.
-    whole = _aligned(memoryview(block), size, dtype)
+    whole = np.frombuffer(memoryview(block), dtype, size // dtype.itemsize, _to_line(block))
     weakref.finalize(whole, _give_back, block).atexit = False
     return whole.reshape(shape)
 
 
-def _aligned(block, size, dtype):
-    address, _ = np.frombuffer(block, np.uint8).__array_interface__["data"]
-    return np.frombuffer(block, dtype, size // dtype.itemsize, -address % LINE)
+def _to_line(block):
+    """How many bytes into the block a line begins."""
+    address, _ = block.__array_interface__["data"]
+    return -address % LINE
 
 
 def _give_back(block: np.ndarray) -> None:

@@ -116,18 +116,23 @@ def array(
 
     ``shape`` holds the size of each axis, or a letter where every size but 0 will do.
     """
-    expected = tuple(shape)
-    result = numbers(value, name, kinds)
-    fits = result.ndim == len(expected) and all(
-        n > 0 if isinstance(m, str) else n == m for n, m in zip(result.shape, expected, strict=True)
-    )
-    if not fits:
+    result, expected = numbers(value, name, kinds), tuple(shape)
+    if result.shape != expected and not _fits(result.shape, expected):
         got = shape_text(result.shape) + (": it is empty" if 0 in result.shape else "")
         raise ValueError(f"{name}: expected shape {shape_text(expected)}, got {got}")
     if result.flags.c_contiguous and (dtype is None or result.dtype == dtype):
-        return result  # as nearly always; what follows takes as long as a small layer
+        return result
     with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite
         return np.require(result, dtype, "C")
+
+
+def _fits(sizes: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
+    if len(sizes) != len(expected):
+        return False
+    for n, m in zip(sizes, expected, strict=True):  # for all(...) a small layer would have to wait
+        if n != m and (n == 0 or not isinstance(m, str)):
+            return False
+    return True
 
 
 def floats(value: ArrayLike | None, name: str, dtype: Any = None) -> np.ndarray:
@@ -231,7 +236,7 @@ def no_state(value: Any, name: str, layer: Any) -> None:
 def cache_type(value: Any, kind: type) -> Any:
     """A cache of this kind."""
     if not isinstance(value, kind):
-        got = type(value).__name__
+        got = "None, as under no_cache" if value is None else type(value).__name__
         raise TypeError(f"cache: expected the {kind.__name__} that forward returned, got {got}")
     return value
 
@@ -239,8 +244,8 @@ def cache_type(value: Any, kind: type) -> Any:
 def cache(value: Any, layer: Any) -> None:
     """A cache that a recurrent layer like this one made in its forward pass."""
     value = cache_type(value, layer.cache_type)
-    sizes = (value.x.shape[-1], value.h.shape[-1])
-    made = f"sizes {sizes}, {value.h.dtype}, {value.variant}"
-    given = f"sizes {(layer.input_size, layer.hidden_size)}, {layer.dtype}, {layer.variant}"
+    made = (value.x.shape[-1], value.h.shape[-1]), value.h.dtype, value.variant
+    given = (layer.input_size, layer.hidden_size), layer.dtype, layer.variant
     if made != given:
-        raise ValueError(f"cache: made by a layer of {made}, given to one of {given}")
+        kind = "sizes {}, {}, {}".format
+        raise ValueError(f"cache: made by a layer of {kind(*made)}, given to one of {kind(*given)}")
