@@ -10,6 +10,7 @@ calls. Start with ``minirnn/cells/rnn.py``.
 """
 
 from minirnn.bptt import bptt, truncated_bptt
+from minirnn.cells.common import no_cache
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
@@ -55,6 +56,6 @@ __all__ = [
     "Hierarchical", "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention",
     "OutputRNN", "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt",
     "clip_grad_norm", "clip_grad_value", "cosine", "decode", "fit", "free_run",
-    "get_num_threads", "gradcheck", "load", "mse", "rtrl", "sample", "save", "set_num_threads",
-    "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
+    "get_num_threads", "gradcheck", "load", "mse", "no_cache", "rtrl", "sample", "save",
+    "set_num_threads", "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.cells.common import no_cache
 from minirnn.protocol import Layer, State
 
 Result = tuple[float, dict[str, np.ndarray], State]
@@ -118,7 +119,8 @@ def evaluate(
     the pieces of a stream: by numbers of steps)."""
     total, rows, state = 0.0, 0, None
     for x, target, lengths, mask in batches:
-        y, final, _ = model.forward(x, state, lengths)
+        with no_cache():
+            y, final, _ = model.forward(x, state, lengths)
         loss, _ = block_loss(loss_fn, y, target, lengths, mask)
         state = final if stateful else None
         n = len(y) if stateful or y.ndim < 3 else y.shape[1]

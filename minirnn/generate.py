@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.bptt import check_streams
+from minirnn.cells.common import no_cache
 from minirnn.protocol import Layer, State, map_tree
+from minirnn.threads import OneBlasThread
 
 
 def sample(
-    model: Layer, prompt: ArrayLike, temperature: float = 1.0, top_k: int | None = None,
+    model: Any, prompt: ArrayLike, temperature: float = 1.0, top_k: int | None = None,
     state: State = None, rng: Any = None,
 ) -> Iterator[tuple[int, State]]:  # fmt: skip
     """Yield one token after the other, without end, each with the state that the model was left in.
@@ -29,9 +31,16 @@ def sample(
     top_k = None if top_k is None else checks.size(top_k, "top_k")
     check_streams(model, prompt[:, None], prompt[:, None])
     rng = checks.generator(rng)
+    by_step = _has_step(model)
     while True:
-        y, state, _ = model.forward(prompt[:, None], state)
-        logits = y[-1, 0].astype(np.float64)
+        if by_step and len(prompt) == 1:
+            with OneBlasThread():
+                y, state = model.step(prompt, state)
+        else:
+            with no_cache():
+                y, state, _ = model.forward(prompt[:, None], state)
+            y = y[-1]
+        logits = y[0].astype(np.float64)
         if temperature == 0:
             token = int(np.argmax(logits))
         else:
@@ -41,6 +50,11 @@ def sample(
             token = int(rng.choice(len(p), p=p / p.sum()))
         yield token, state
         prompt = np.array([token])
+
+
+def _has_step(model):
+    parts = getattr(model, "parts", {}).values()
+    return hasattr(model, "step") and all(_has_step(part) for part in parts)
 
 
 def free_run(
@@ -56,7 +70,8 @@ def free_run(
     check_streams(model, x, x)
     forecasts: list[np.ndarray] = []
     for k in range(steps):
-        y, state, _ = model.forward(x, state)
+        with no_cache():
+            y, state, _ = model.forward(x, state)
         forecasts.append(y[-1])
         x = (y[-1] if next_x is None else np.asarray(next_x(y[-1], k)))[None]
     return np.array(forecasts)
@@ -83,7 +98,8 @@ def decode(
     """
     start, end = checks.size(start, "start", 0), checks.size(end, "end", 0)
     K, max_length = checks.size(beam, "beam"), checks.size(max_length, "max_length")
-    memory, state, _ = model.read(source, lengths)
+    with no_cache():
+        memory, state, _ = model.read(source, lengths)
     B = memory.m.shape[1]
     # Row b * K + k is the k-th likeliest beginning for source b. At first there is only one.
     memory = type(memory)(*(None if a is None else np.repeat(a, K, axis=1) for a in memory))
@@ -94,7 +110,8 @@ def decode(
     done = np.zeros(B * K, bool)
     for _ in range(max_length):
         e, _, _ = model.parts["embedding"].forward(tokens[-1:])
-        features, state, (_, _, look_cache) = model.run(e, state, memory)
+        with no_cache():
+            features, state, (_, _, look_cache) = model.run(e, state, memory)
         logits = model.parts["output"].forward(features)[0][0].astype(np.float64)
         log_p = logits - logits.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))

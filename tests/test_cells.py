@@ -1,6 +1,8 @@
 """The three cells and what is made of them: properties that hold for every recurrent layer."""
 
 import math
+import threading
+import tracemalloc
 
 import naive
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minirnn as mr
+from minirnn import _memory
 from minirnn.experiments.catalogue import LAYERS, example
 
 shapes = st.tuples(*(st.integers(1, 5) for _ in range(4)))
@@ -44,6 +47,91 @@ def test_forward_equals_a_loop_over_the_one_step_function(name, shape, seed):
         y_t, state = layer.step(x[t], state)
         same(y[t], y_t)
     same(final, state)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("dtype, tol", [("float64", 1e-14), ("float32", 1e-6)])
+@pytest.mark.parametrize("B, H", [(1, 3), (3, 20)])
+def test_the_quick_step_equals_the_one_in_plain_numpy(name, dtype, tol, B, H):
+    layer = randomised(name, H=H, dtype=dtype)
+    x, state, _, _ = point(layer, T=2, B=B)
+    x, state = x.astype(dtype), tree(lambda s: s.astype(dtype), state)
+    W_x = layer.params["W_x"].copy()
+    for _ in range(2):  # the second time from a state that forward returned, which is read-only
+        before = tree(np.copy, state)
+        quick = layer.step(x[0], state)
+        same(quick, layer.step(x[0], state, layer.params), tol)
+        assert all(a.dtype == dtype for a in flatten(quick))
+        same(before, state, 0)
+        same(W_x, layer.params["W_x"], 0)
+        _, state, _ = layer.forward(x, state)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_step_of_other_numbers_is_in_their_dtype(name):
+    layer = randomised(name, dtype="float32")
+    x, state, _, _ = point(layer, T=1)
+    y, _ = layer.step(x[0], state)
+    assert y.dtype == np.float64
+    turned, _ = layer.step(x[0] + 0j, state)
+    assert turned.dtype == complex
+    same(turned.real, y)
+
+
+# ---- Without a cache ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("ragged", [False, True])
+def test_without_a_cache_the_results_are_the_same_to_the_last_bit(name, ragged):
+    layer = randomised(name)
+    x, state, _, _ = point(layer)
+    arguments = x, state, [3, 0, 4] if ragged and name in RECURRENT else None, False, 7
+    y, final, _ = layer.forward(*arguments)
+    with mr.no_cache():
+        y_alone, final_alone, cache = layer.forward(*arguments)
+    for a, b in zip(flatten((y, final)), flatten((y_alone, final_alone)), strict=True):
+        assert np.array_equal(a, b)
+    if name in CELLS:
+        assert cache is None
+        with pytest.raises(TypeError, match=r"cache: expected .* got None, as under no_cache"):
+            layer.backward(y, cache)
+
+
+@pytest.mark.parametrize("cell", [mr.LSTM, mr.GRU])
+def test_without_a_cache_the_gates_of_one_step_are_all_that_is_in_memory(cell, monkeypatch):
+    monkeypatch.setattr(_memory, "SMALLEST", 1 << 60)  # what comes from a store is not counted
+    layer, x = cell(1, 20, rng=0), np.zeros((500, 2, 1))
+
+    def peak():
+        tracemalloc.start()
+        layer.forward(x)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    layer.forward(x)
+    with mr.no_cache():
+        layer.forward(x)
+        small = peak()
+    y_size = 500 * 2 * 20 * 8
+    assert small < 1.5 * y_size
+    assert peak() > 4.5 * y_size
+
+
+def test_no_cache_ends_with_its_block_also_after_an_error_and_in_its_thread():
+    layer, x = mr.GRU(1, 2), np.zeros((3, 1, 1))
+    seen = []
+    with pytest.raises(KeyError), mr.no_cache():
+        with mr.no_cache():
+            assert layer.forward(x)[2] is None
+        assert layer.forward(x)[2] is None
+        other = threading.Thread(target=lambda: seen.append(layer.forward(x)[2]))
+        other.start()
+        other.join()
+        raise KeyError
+    assert seen[0] is not None
+    assert layer.forward(x)[2] is not None
 
 
 @pytest.mark.parametrize("name", RECURRENT)

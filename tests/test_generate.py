@@ -49,6 +49,22 @@ def test_a_stream_of_tokens_can_be_taken_up_again():
     assert [t for t, _ in first] + rest == whole
 
 
+def test_a_model_without_step_writes_the_same():
+    model = language_model()
+    whole = mr.Sequential(*model.layers)
+
+    class NoStep:
+        params = model.layers[1].params
+        forward, backward = model.layers[1].forward, model.layers[1].backward
+
+    whole.parts["1"] = NoStep()
+    whole.layers = tuple(whole.parts.values())
+    assert take(whole, [1, 2], 12, temperature=0) == take(model, [1, 2], 12, temperature=0)
+    pairs = (itertools.islice(mr.sample(m, [3], temperature=0), 5) for m in (whole, model))
+    for (_, s), (_, t) in zip(*pairs, strict=True):
+        same(s, t)
+
+
 def test_a_seed_draws_the_same():
     model = language_model()
     assert take(model, [1], 20, rng=5) == take(model, [1], 20, rng=5) != take(model, [1], 20, rng=6)

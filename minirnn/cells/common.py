@@ -1,6 +1,8 @@
 """What the three cells share around their kernels: arguments, states, and the end of a sequence."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,28 @@ from minirnn._memory import empty
 from minirnn.products import quiet
 from minirnn.protocol import Backward, Forward
 
+_caching = contextvars.ContextVar("caching", default=True)
+
+
+@contextlib.contextmanager
+def no_cache() -> Iterator[None]:
+    """``with no_cache():`` recurrent layers compute the same, but keep nothing for ``backward``.
+
+    ``RNN.forward``, ``LSTM.forward`` and ``GRU.forward`` then return None in the cache's place,
+    and take less time and memory: for the use of a model, like PyTorch's ``no_grad``. It holds for
+    the thread that says it, and ends with the block.
+    """
+    before = _caching.set(False)
+    try:
+        yield
+    finally:
+        _caching.reset(before)
+
+
+def steps_kept(T: int) -> int:
+    """Of how many of T steps a cell keeps the gates: of all, or only as long as it needs them."""
+    return T if _caching.get() else 1
+
 
 class Cell:
     """A recurrent layer: x (T, B, input_size) to y (T, B, hidden_size).
@@ -18,7 +42,8 @@ class Cell:
     A kind of cell adds its parameters and three methods: ``_step``, one time step in plain NumPy;
     ``_forward``, which returns the cache; ``_backward``, which returns dx and the gradients and
     turns the gradients of the final state, in place, into those of the initial one. Both run their
-    kernel, the loop over time, by ``_run``.
+    kernel, the loop over time, by ``_run``. Of NumPy's some twenty calls for a step each takes a
+    microsecond; a cell may add ``_quick_step``, which calls the kernel's own loop over the units.
     """
 
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
@@ -58,18 +83,19 @@ class Cell:
         training, rng: for layers that differ between training and use; ignored here.
 
         Returns y (T, B, H), the final state, and the cache for ``backward``, of the cell's own
-        kind. y and the state may share memory with it and are read-only. Raises ValueError or
-        TypeError for a wrong shape or kind.
+        kind (None under ``no_cache``). y and the state may share memory with it and are read-only.
+        Raises ValueError or TypeError for a wrong shape or kind.
         """
         x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
         T, B, _ = x.shape
         state = checks.state(state, "state", self, B, self.dtype)
+        past_end = checks.past_end(lengths, x)
         lengths = checks.lengths(lengths, T, B)
-        past_end = checks.padding(lengths, T)
         cache = self._forward(for_kernels(checks.zero_at(past_end, x)), state, lengths)
-        final = [getattr(cache, name)[T] for name in self.state_names]
-        y = checks.zero_at(past_end, cache.h[1:])
-        return read_only(y), as_state([read_only(s) for s in final]), cache
+        states = [getattr(cache, name) for name in self.state_names]
+        final = as_state([read_only(s[T % len(s)]) for s in states])
+        y = read_only(checks.zero_at(past_end, cache.h[1:]))
+        return y, final, cache if _caching.get() else None
 
     @quiet
     def backward(self, dy, cache, dstate=None) -> Backward:
@@ -96,15 +122,22 @@ class Cell:
         threads.each_row(kernel, B, work, *arguments)
 
     def step(self, x, state=None, params=None):
-        """One time step in plain NumPy, as the equations stand, in the dtype of the arguments.
+        """One time step: to write a text, or to follow measurements as they come.
 
-        x: (B, input_size), complex numbers included; state as in ``forward``; params: a dictionary
-        to use in place of the layer's own. Returns y (B, H) and the new state.
+        x: (B, input_size); state as in ``forward``; params: a dictionary to use in place of the
+        layer's own. Computes in the dtype of the arguments, complex numbers included, in plain
+        NumPy as the equations stand. Returns y (B, H) and the new state.
         """
         x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
         state = checks.state(state, "state", self, len(x), None, "biufc")
-        new = self._step(self.params if params is None else params, x, *state)
+        if params is None and x.dtype == self.dtype == state[0].dtype == state[-1].dtype:
+            new = self._quick_step(x, *state)
+        else:
+            new = self._step(self.params if params is None else params, x, *state)
         return new[0], as_state(list(new))
+
+    def _quick_step(self, x, *state):
+        return self._step(self.params, x, *state)
 
 
 def as_state(arrays):
@@ -125,7 +158,8 @@ def for_each_row(b: np.ndarray, B: int) -> np.ndarray:
 
 
 def stacked(initial: np.ndarray, T: int) -> np.ndarray:
-    """Room for the states at 0..T, (T+1, B, H), with the initial one filled in."""
+    """Room for the states at 0..T, (T+1, B, H), with the initial one filled in. A loop over more
+    steps uses it in turns: the state at t is in ``t % len(states)``."""
     states = empty((T + 1, *initial.shape), initial.dtype)
     states[0] = initial
     return states

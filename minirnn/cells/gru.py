@@ -43,10 +43,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import inline, jit, plain
+from minirnn._jit import for_kernels, inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, for_each_row, split3, stacked
+from minirnn.cells.common import Cell, columns, for_each_row, split3, stacked, steps_kept
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, panels, weight_gradients
 
@@ -97,47 +97,75 @@ def gru_step(params, x, h_prev):
     return h
 
 
+@inline
+def gates_row(gates, past, a_n, hW, h_prev, before):
+    """The two gates of all units of one row, and what the candidate needs: gates (3H,) enters as
+    x W_x + b, and r and z overwrite it; fill past, which is m or q, and a_n (H,). hW (3H,), or
+    (2H,) for reset="before"; h_prev (H,)."""
+    H = len(h_prev)
+    xW_r, xW_z, xW_n = split3(gates)
+    r, z = xW_r, xW_z
+    hW_r, hW_z, hW_n = hW[:H], hW[H : 2 * H], hW[2 * H :]
+    m = q = past
+    for j in range(H):
+        r[j], z[j] = reset_update(xW_r[j] + hW_r[j], xW_z[j] + hW_z[j])
+    if before:
+        for j in range(H):
+            q[j] = r[j] * h_prev[j]
+            a_n[j] = xW_n[j]
+    else:
+        for j in range(H):
+            m[j] = hW_n[j]
+            a_n[j] = xW_n[j] + r[j] * m[j]
+
+
+@inline
+def state_row(h, gates, a_n, h_prev):
+    """The candidate and the new state of all units of one row: fill n in gates, and h (H,)."""
+    _, z, n = split3(gates)
+    for j in range(len(h)):
+        n[j], h[j] = hidden_state(a_n[j], z[j], h_prev[j])
+
+
 @jit
 def gru_forward(first, last, h, gates, past, hW, a_n, x, W_x, W_h, W_hn, b, b_h, lengths):
     """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
     and past (T, B, H), m or q, with hW, like b_h, and a_n (B, H) to work in. As panels (see
     ``products``): W_x; for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and
     W_hn (H, H). The same in each row: b (B, 3H), and b_h, which is (0, 0, b_hn) or, for "before",
-    (0, 0)."""
-    T, _, H = past.shape
+    (0, 0). Where nothing is kept, gates and past have room for one step only."""
+    T, H = len(x), h.shape[2]
     before = W_hn.size > 0  # reset="before"
     for t in range(T):
-        add_product(b[first:last], x[t, first:last], W_x, gates[t, first:last])
+        now = t % len(gates)
+        add_product(b[first:last], x[t, first:last], W_x, gates[now, first:last])
         add_product(b_h[first:last], h[t, first:last], W_h, hW[first:last])
         for row in range(first, last):
-            if t >= lengths[row]:
-                continue
-            xW_r, xW_z, xW_n = split3(gates[t, row])
-            r, z = xW_r, xW_z  # the same memory: the gates' values overwrite x W_x
-            hW_r, hW_z, hW_n = hW[row, :H], hW[row, H : 2 * H], hW[row, 2 * H :]
-            h_prev, a_n_row = h[t, row], a_n[row]
-            m = q = past[t, row]  # which of the two it is, before says
-            for j in range(H):
-                r[j], z[j] = reset_update(xW_r[j] + hW_r[j], xW_z[j] + hW_z[j])
-            if before:
-                for j in range(H):
-                    q[j] = r[j] * h_prev[j]
-                    a_n_row[j] = xW_n[j]
-            else:
-                for j in range(H):
-                    m[j] = hW_n[j]
-                    a_n_row[j] = xW_n[j] + r[j] * m[j]
+            if t < lengths[row]:
+                gates_row(gates[now, row], past[now, row], a_n[row], hW[row], h[t, row], before)
         if before:
-            add_product(a_n[first:last], past[t, first:last], W_hn, a_n[first:last])
+            add_product(a_n[first:last], past[now, first:last], W_hn, a_n[first:last])
         for row in range(first, last):
             if t >= lengths[row]:  # past its end the state is carried on
                 for j in range(H):
                     h[t + 1, row, j] = h[t, row, j]
                 continue
-            _, z, n = split3(gates[t, row])
-            a_n_row, h_prev, h_new = a_n[row], h[t, row], h[t + 1, row]
-            for j in range(H):
-                n[j], h_new[j] = hidden_state(a_n_row[j], z[j], h_prev[j])
+            state_row(h[t + 1, row], gates[now, row], a_n[row], h[t, row])
+
+
+@jit
+def gru_rows(h, gates, past, a_n, hW, b, b_hn, h_prev):
+    """A single step for reset="after": gates (B, 3H) enters as x W_x, hW (B, 3H) as h[t-1] W_h;
+    b (3H,), b_hn (H,), h_prev (B, H), the rest as above."""
+    for row in range(len(h)):
+        gates_of_row, hW_row = gates[row], hW[row]
+        _, _, hW_n = split3(hW_row)
+        for k in range(len(b)):
+            gates_of_row[k] += b[k]
+        for j in range(len(b_hn)):
+            hW_n[j] += b_hn[j]
+        gates_row(gates_of_row, past[row], a_n[row], hW_row, h_prev[row], False)
+        state_row(h[row], gates_of_row, a_n[row], h_prev[row])
 
 
 @jit
@@ -222,6 +250,14 @@ class GRU(Cell):
     def _step(self, params, x, h_prev):
         return (gru_step(params, x, h_prev),)
 
+    def _quick_step(self, x, h_prev):
+        if self.reset == "before":  # there is a product in between
+            return super()._quick_step(x, h_prev)
+        W_x, W_h, b, b_hn = self._checked_params()
+        h, past, a_n = np.empty((3, *h_prev.shape), self.dtype)
+        gru_rows(h, x @ W_x, past, a_n, h_prev @ W_h, b, b_hn, for_kernels(h_prev))
+        return (h,)
+
     def _forward(self, x, state, lengths):
         W_x, W_h, b, *b_hn = self._checked_params()
         W_h, W_hn = self._recurrent_weights(W_h)
@@ -230,7 +266,8 @@ class GRU(Cell):
             b_h[2 * self.hidden_size :] = b_hn[0]
         (T, B, _), h = x.shape, stacked(state[0], len(x))
         # Zeros, since past a sequence's end nothing is filled in, and 0 * anything may be NaN.
-        gates, past = empty((T, B, W_x.shape[1]), self.dtype), np.zeros_like(h[1:])
+        kept = steps_kept(T)
+        gates, past = empty((kept, B, W_x.shape[1]), self.dtype), np.zeros_like(h[:kept])
         b, b_h = for_each_row(b, B), for_each_row(b_h, B)
         known = x, panels(W_x), panels(W_h), panels(W_hn), b, b_h, lengths
         buffers = np.empty_like(b_h), np.zeros_like(state[0])

@@ -43,10 +43,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import inline, jit, plain
+from minirnn._jit import for_kernels, inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, for_each_row, split4, stacked
+from minirnn.cells.common import Cell, columns, for_each_row, split4, stacked, steps_kept
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, panels, weight_gradients
 
@@ -116,39 +116,61 @@ def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
     return h, c
 
 
+@inline
+def lstm_row(h, c, gates, tanh_c, a, c_prev, p, tanh_in, tanh_out):
+    """All units of one row of the batch: fill h, c and tanh_c (H,) and gates (4H,) from a (4H,) and
+    c_prev (H,)."""
+    H = len(c)
+    a_i, a_f, a_g, a_o = split4(a)
+    i, f, g, o = split4(gates)
+    if len(p):
+        p_i, p_f = p[0], p[1]
+        for j in range(H):
+            a_i[j] += p_i[j] * c_prev[j]
+            a_f[j] += p_f[j] * c_prev[j]
+    for j in range(H):
+        i[j], f[j], g[j], c[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j], tanh_in)
+    if len(p):
+        p_o = p[2]
+        for j in range(H):
+            a_o[j] += p_o[j] * c[j]
+    for j in range(H):
+        o[j], tanh_c[j], h[j] = hidden_state(a_o[j], c[j], tanh_out)
+
+
 @jit
 def lstm_forward(
     first, last, h, c, gates, tanh_c, a, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out
 ):
     """Fill, in the rows first:last of the batch, h[1:] and c[1:] (T+1, B, H), gates (T, B, 4H) and
     tanh_c (T, B, H), with a (B, 4H) to work in. W_x and W_h as panels (see ``products``); b
-    (B, 4H), the same in each row; p (3, H): p_i, p_f, p_o, or (0, H)."""
-    T, _, H = tanh_c.shape
+    (B, 4H), the same in each row; p (3, H): p_i, p_f, p_o, or (0, H). Where nothing is kept, c has
+    room for two steps only, and gates and tanh_c for one."""
+    T, H = len(x), h.shape[2]
     for t in range(T):
+        now, old, new = t % len(gates), t % len(c), (t + 1) % len(c)
         add_product(b[first:last], x[t, first:last], W_x, a[first:last])
         add_product(a[first:last], h[t, first:last], W_h, a[first:last])
         for row in range(first, last):
-            if t >= lengths[row]:  # past its end the state is carried on
+            h_new, c_new, c_prev = h[t + 1, row], c[new, row], c[old, row]
+            if t < lengths[row]:
+                gates_row, tanh_c_row = gates[now, row], tanh_c[now, row]
+                lstm_row(h_new, c_new, gates_row, tanh_c_row, a[row], c_prev, p, tanh_in, tanh_out)
+            else:  # past its end the state is carried on
                 for j in range(H):
-                    h[t + 1, row, j], c[t + 1, row, j] = h[t, row, j], c[t, row, j]
-                continue
-            a_i, a_f, a_g, a_o = split4(a[row])
-            i, f, g, o = split4(gates[t, row])
-            c_prev, c_new = c[t, row], c[t + 1, row]
-            tanh_c_new, h_new = tanh_c[t, row], h[t + 1, row]
-            if len(p):
-                p_i, p_f = p[0], p[1]
-                for j in range(H):
-                    a_i[j] += p_i[j] * c_prev[j]
-                    a_f[j] += p_f[j] * c_prev[j]
-            for j in range(H):
-                i[j], f[j], g[j], c_new[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j], tanh_in)
-            if len(p):
-                p_o = p[2]
-                for j in range(H):
-                    a_o[j] += p_o[j] * c_new[j]
-            for j in range(H):
-                o[j], tanh_c_new[j], h_new[j] = hidden_state(a_o[j], c_new[j], tanh_out)
+                    h_new[j], c_new[j] = h[t, row, j], c_prev[j]
+
+
+@jit
+def lstm_rows(h, c, tanh_c, a, hW, b, c_prev, p, tanh_in, tanh_out):
+    """A single step: a (B, 4H) enters as x W_x, hW (B, 4H) as h[t-1] W_h; b (4H,), c_prev (B, H),
+    the rest as above."""
+    for row in range(len(h)):
+        a_row, hW_row, h_row, c_row = a[row], hW[row], h[row], c[row]
+        for k in range(len(b)):
+            a_row[k] += hW_row[k] + b[k]
+        gates = hW_row  # used up, and so the place for them
+        lstm_row(h_row, c_row, gates, tanh_c[row], a_row, c_prev[row], p, tanh_in, tanh_out)
 
 
 @jit
@@ -229,20 +251,31 @@ class LSTM(Cell):
     def _step(self, params, x, h_prev, c_prev):
         return lstm_step(params, x, h_prev, c_prev, *self.tanhs)
 
-    def _forward(self, x, state, lengths):
+    def _weights(self):
+        """W_x, W_h, b and p as the kernels take them."""
         W_x, W_h, b, *peepholes = self._checked_params()
+        return W_x, W_h, b, np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
+
+    def _quick_step(self, x, h_prev, c_prev):
+        W_x, W_h, b, p = self._weights()
+        a, hW = x @ W_x, h_prev @ W_h
+        h, c, tanh_c = np.empty((3, *h_prev.shape), self.dtype)
+        lstm_rows(h, c, tanh_c, a, hW, b, for_kernels(c_prev), p, *self.tanhs)
+        return h, c
+
+    def _forward(self, x, state, lengths):
+        W_x, W_h, b, p = self._weights()
         (T, B, _), H = x.shape, self.hidden_size
-        p = np.array(peepholes, self.dtype).reshape(-1, H)
-        h, c = (stacked(s, T) for s in state)
-        gates, tanh_c = (empty((T, B, n * H), self.dtype) for n in (4, 1))
+        kept = steps_kept(T)
+        h, c = stacked(state[0], T), stacked(state[1], kept)
+        gates, tanh_c = (empty((kept, B, n * H), self.dtype) for n in (4, 1))
         b = for_each_row(b, B)
         known = x, panels(W_x), panels(W_h), b, p, lengths, *self.tanhs
         self._run(lstm_forward, T, B, h, c, gates, tanh_c, np.empty_like(b), *known)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
-        W_x, W_h, _, *peepholes = self._checked_params()
-        p = np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
+        W_x, W_h, _, p = self._weights()
         x, h, c, gates, tanh_c, lengths, _ = cache
         dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
         known = dy, c, gates, tanh_c, panels(W_x.T), panels(W_h.T), p, lengths, *self.tanhs

@@ -17,6 +17,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.bptt import check_streams
+from minirnn.cells.common import no_cache
 from minirnn.layers.container import Container
 from minirnn.protocol import Backward, Forward, map_tree
 
@@ -56,7 +57,8 @@ class Checkpoint(Container):
         states, seeds = [state], []
         for piece in self._pieces(len(x)):
             seeds.append(None if rng is None else int(rng.integers(2**63)))
-            y_piece, state, _ = self._run(x, piece, states[-1], lengths, training, seeds[-1])
+            with no_cache():
+                y_piece, state, _ = self._run(x, piece, states[-1], lengths, training, seeds[-1])
             # Copies, since what forward returns may be a view of its cache.
             states.append(map_tree(np.copy, state))
             if piece.start == 0:
@@ -88,6 +90,6 @@ class Checkpoint(Container):
     def step(self, x, state=None, params=None):
         """One time step of the model."""
         (state,) = self.split(state, "state")
-        params = self.params if params is None else params
-        y, state = self.parts["model"].step(x, state, self.own_params(params, "model"))
+        own = None if params is None else self.own_params(params, "model")
+        y, state = self.parts["model"].step(x, state, own)
         return y, [state]

@@ -52,4 +52,4 @@ class Embedding(Stateless):
         return None, {"W": dW}
 
     def _step(self, params, x):
-        return params["W"][x]
+        return params["W"][checks.tokens(x, "x", self.num_embeddings)]

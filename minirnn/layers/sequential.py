@@ -48,9 +48,9 @@ class Sequential(Container):
         return dx, dstates, join(grads)
 
     def step(self, x, state=None, params=None):
-        """One time step through all layers in plain NumPy: x (B, D); returns y and the states."""
+        """One time step through all layers: x (B, D); returns y and the states."""
         y, states = x, self.split(state, "state")
-        params = self.params if params is None else params
         for k, layer in enumerate(self.layers):
-            y, states[k] = layer.step(y, states[k], self.own_params(params, str(k)))
+            own = None if params is None else self.own_params(params, str(k))
+            y, states[k] = layer.step(y, states[k], own)
         return y, states
