@@ -187,8 +187,11 @@ def lstm_backward(
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
-            da_i, da_f, da_g, da_o = split4(da[t, row])
-            i, f, g, o = split4(gates[t, row])
+            da_row, gates_row = da[t, row], gates[t, row]
+            for k in range(4 * H):  # the processor fetches two streams ahead, but not eight
+                da_row[k] = gates_row[k]
+            i, f, g, o = split4(da_row)
+            da_i, da_f, da_g, da_o = i, f, g, o  # the same memory: gradients overwrite the values
             dh_row, dc_row, dy_row = dh[row], dc[row], dy[t, row]
             c_prev, tanh_c_row = c[t, row], tanh_c[t, row]
             for j in range(H):
