@@ -18,26 +18,10 @@ import platform
 import time
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 import minirnn as mr
 from benchmarks import processes, report, work
-
-
-def median_times(who, turns, seconds):
-    """The time of one call of each function, in seconds."""
-    found = {name: [] for name in who}
-    for _ in range(turns):
-        for name, function in who.items():
-            function()
-            times, started = [], time.perf_counter()
-            while len(times) < 2 or time.perf_counter() - started < seconds:
-                before = time.perf_counter()
-                function()
-                times.append(time.perf_counter() - before)
-            found[name].append(np.median(times))
-    return {f"{name} s": float(np.median(times)) for name, times in found.items()}
 
 
 def timed(quick, turns, seconds):
@@ -49,7 +33,7 @@ def timed(quick, turns, seconds):
     def case(section, make, *arguments, threads, **names):
         def measure():
             work.set_threads(threads)
-            return median_times(make(*arguments), turns, seconds)
+            return work.median_times(make(*arguments), turns, seconds)
 
         return section, names | {"threads": threads}, measure
 
@@ -64,8 +48,6 @@ def timed(quick, turns, seconds):
         yield from grid("forward and backward", work.forward_backward, n)
         yield from grid("forward", work.forward, n)
         yield from grid("lengths", work.lengths, n)
-        for shape in work.MODELS[: 1 if quick else None]:
-            yield case("training step", work.training, shape, threads=n, shape=shape)
     yield from grid("numpy loop", work.numpy_loop, 1)
     yield from grid("matrix products", work.products, 1, [s for s in shapes if s[3] >= 128])
     yield from grid("streaming", work.streaming, 1, [(1, 1, 64, 128)])
@@ -112,7 +94,8 @@ def main():
         old, new = (json.loads(file.read_text()) for file in arguments.compare)
         raise SystemExit(1 if report.compare(old, new) else 0)
     quick = arguments.quick
-    cases = [*timed(quick, *((3, 0.03) if quick else (5, 0.08))), *processes.cases(quick)]
+    effort = (3, 0.03) if quick else (5, 0.08)  # turns, and seconds for each
+    cases = [*timed(quick, *effort), *processes.cases(quick, *effort)]
     cases = [c for c in cases if arguments.only is None or arguments.only in c[0]]
     found = {"machine": machine(), "quick": quick, "results": []}
     for name in ("torch", "jax", "scipy"):

@@ -1,4 +1,6 @@
-"""What needs a process of its own: memory at its peak, first use, and each trick switched off."""
+"""What needs a process of its own: training with a given number of threads (see
+``work.cores_of_jax``), memory at its peak, first use, and each trick switched off.
+"""
 
 import json
 import os
@@ -6,7 +8,16 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.work import PEERS
+import minirnn as mr
+from benchmarks.work import MODELS, PEERS
+
+TRAINING = """
+import json
+from benchmarks import work
+work.set_threads({threads})
+who = work.training({shape}, {threads})
+print(json.dumps(work.median_times(who, {turns}, {seconds})))
+"""
 
 PEAK = """
 import json, resource, time
@@ -21,22 +32,24 @@ MEMORY = {
 import numpy as np, minirnn as mr
 T, B, D, H = {shape}
 layer, x = mr.LSTM(D, H, rng=0, dtype="float32"), np.ones((T, B, D), "float32")
-def step(x):
+dy = np.ones((T, B, H), "float32")
+def step(x, dy):
     y, _, cache = layer.forward(x)
-    layer.backward(y, cache)
+    layer.backward(dy, cache)
 """,
     "torch": """
 import torch
 T, B, D, H = {shape}
 module, x = torch.nn.LSTM(D, H), torch.ones(T, B, D, requires_grad=True)
-def step(x):
+dy = torch.ones(T, B, H)
+def step(x, dy):
     y, _ = module(x)
-    y.backward(y.detach())
+    y.backward(dy)
 """,
 }
 MEMORY_RUN = """
-step(x[:2]); before = peak()
-for _ in range(3): step(x)
+step(x[:2], dy[:2]); before = peak()
+for _ in range(3): step(x, dy)
 print(json.dumps(peak() - before))
 """
 
@@ -134,8 +147,12 @@ def run(code, **environment):
     return json.loads(out.stdout.splitlines()[-1])
 
 
-def cases(quick):
+def cases(quick, turns, seconds):
     """Yield (section, case, a function that returns the figures by name)."""
+    for threads in sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]:
+        for shape in MODELS[: 1 if quick else None]:
+            code = TRAINING.format(threads=threads, shape=shape, turns=turns, seconds=seconds)
+            yield "training step", {"shape": shape, "threads": threads}, lambda code=code: run(code)
     for shape in [(100, 32, 64, 128), (50, 64, 128, 256)][: 1 if quick else None]:
         yield (
             "memory",

@@ -4,7 +4,10 @@ A case is a dictionary that says what it is, and a dictionary of functions by th
 the work. Peers that are not installed are left out of the latter.
 """
 
+import contextlib
 import importlib.util
+import os
+import time
 import warnings
 
 import numpy as np
@@ -22,6 +25,21 @@ SHAPES = [
 ]  # (B, T, D, H)
 CELLS, DTYPES = ("RNN", "LSTM", "GRU"), ("float32", "float64")
 PEERS = {name: importlib.util.find_spec(name) is not None for name in ("torch", "jax", "scipy")}
+
+
+def median_times(who, turns, seconds):
+    """The time of one call of each function, in seconds."""
+    found = {name: [] for name in who}
+    for _ in range(turns):
+        for name, function in who.items():
+            function()
+            times, started = [], time.perf_counter()
+            while len(times) < 2 or time.perf_counter() - started < seconds:
+                before = time.perf_counter()
+                function()
+                times.append(time.perf_counter() - before)
+            found[name].append(np.median(times))
+    return {f"{name} s": float(np.median(times)) for name, times in found.items()}
 
 
 def set_threads(n):
@@ -110,8 +128,11 @@ def numpy_loop(cell, dtype, shape):
     layer, x, _, _ = draw(cell, dtype, shape)
 
     def loop():
-        state = layer.zero_state(x.shape[1])
-        return np.array([(pair := layer.step(x_t, state), state := pair[1])[0][0] for x_t in x])
+        state, y = layer.zero_state(x.shape[1]), []
+        for x_t in x:
+            y_t, state = layer.step(x_t, state, layer.params)  # with params: in plain NumPy
+            y.append(y_t)
+        return np.array(y)
 
     return {"minirnn": lambda: layer.forward(x), "numpy loop": loop}
 
@@ -152,7 +173,7 @@ MODELS = [(32, 35, 2000, 128, 128), (20, 35, 10000, 200, 200)]  # (B, T, V, E, H
 LR, CLIP = 1e-3, 5.0
 
 
-def training(shape):
+def training(shape, threads):
     """Embedding, LSTM, linear, cross-entropy, clipping, Adam, in float32."""
     B, T, V, E, H = shape
     rng = np.random.default_rng(0)
@@ -170,9 +191,32 @@ def training(shape):
     if PEERS["torch"]:
         who["torch"] = torch_training(tokens, target, V, E, H, compiled=False)
         who["torch.compile"] = torch_training(tokens, target, V, E, H, compiled=True)
-    if PEERS["jax"]:
-        who["jax"] = jax_training(model, tokens, target)
+    if PEERS["jax"] and (threads > 1 or hasattr(os, "sched_setaffinity")):
+        with cores_of_jax(threads):
+            step = jax_training(model, tokens, target)
+
+        def theirs():
+            with cores_of_jax(threads):
+                step()
+
+        who["jax"] = theirs
     return who
+
+
+@contextlib.contextmanager
+def cores_of_jax(threads):
+    """JAX takes as many threads as the process has cores when it is first used, and cannot be asked
+    for fewer. If this is to be one, its threads must be born, and called, on a single core; then
+    a measurement with more threads needs another process."""
+    if threads > 1:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def torch_training(tokens, target, V, E, H, compiled):

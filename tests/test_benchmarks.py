@@ -53,5 +53,5 @@ def test_both_do_the_same_work(cell):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_process_of_its_own():
-    figures = next(f() for section, _, f in processes.cases(True) if section == "import")
+    figures = next(f() for section, _, f in processes.cases(True, 1, 0.01) if section == "import")
     assert 0 < figures["minirnn s"] < 10
