@@ -128,14 +128,16 @@ class Adam(Optimizer):
         rate, v_scale = self.lr / (1 - beta1**k), (1 - beta2**k) ** -0.5
         numbers = beta1, 1 - beta1, beta2, 1 - beta2, rate, v_scale, self.eps
         arrays = [for_kernels(a.astype(p.dtype, copy=False)).ravel() for a in (p, g, m, v)]
-        adam(*arrays, *map(p.dtype.type, numbers))
+        threads.each_row(adam, p.size, 20 * p.size, *arrays, *map(p.dtype.type, numbers))
         if not p.flags.c_contiguous:
             p[...] = arrays[0].reshape(p.shape)
 
 
 @jit
-def adam(p, g, m, v, beta1, new1, beta2, new2, rate, v_scale, eps):
-    """A step of Adam in one go, since to fetch the four arrays takes longer than to compute."""
+def adam(first, last, p, g, m, v, beta1, new1, beta2, new2, rate, v_scale, eps):
+    """A step of Adam for the numbers first:last of p, g, m, v (N,) in one go, since to fetch them
+    takes longer than to compute."""
+    p, g, m, v = p[first:last], g[first:last], m[first:last], v[first:last]
     for j in range(len(p)):
         m[j] = beta1 * m[j] + new1 * g[j]
         v[j] = beta2 * v[j] + new2 * g[j] * g[j]

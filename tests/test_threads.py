@@ -87,6 +87,21 @@ def test_the_setting_of_the_blas_is_put_back(n):
         assert [(m["filepath"], m["num_threads"]) for m in threadpool_info()] == before
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_of_adam_does_not_depend_on_the_number_of_threads(dtype):
+    rng, found = np.random.default_rng(0), []
+    p, *gradients = (rng.normal(size=(701, 801)).astype(dtype) for _ in range(3))
+    for n in (1, 2, 3):
+        mr.set_num_threads(n)
+        params, adam = {"p": p.copy()}, mr.Adam()
+        for g in gradients:
+            adam.step(params, {"p": g})
+        found.append(params["p"])
+    assert not np.array_equal(p, found[0])
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
 def test_the_blas_has_one_thread_in_every_block_and_blocks_share_the_threads():
     mr.set_num_threads(2)
     barrier, seen = threading.Barrier(2, timeout=20), []
