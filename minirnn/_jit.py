@@ -19,8 +19,8 @@ OPTIONS: dict[str, Any] = {
     # Two kernels may run in two Python threads at once.
     "nogil": True,
     # Kernels make no arrays, they fill those they are given. So Numba need not count who refers to
-    # which memory, which would take as long as some hundred multiplications for each row. An
-    # assignment of a whole array (``a[0] = b``) counts too; it is written as a loop.
+    # which memory, which would take as long as some hundred multiplications for each row. To
+    # assign an array (``a[0] = b``, not ``a[0] = 0``) counts too; it is written as a loop.
     "_nrt": False,
     # Fused multiply-add, and no care for the sign of zero. Not "fast": that would let the compiler
     # assume that NaN never occurs, and then a NaN in the data could vanish without a trace.
@@ -69,10 +69,10 @@ event.register("numba:compile", _Notice())
 
 
 def inline(function: Callable) -> Callable:
-    """Compile a function of scalars into the loops that call it.
+    """Compile a function into the loops that call it.
 
-    Without ``forceinline`` LLVM calls the longer ones, and a loop with a call in it is not
-    vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` measures.
+    Without ``forceinline`` LLVM calls the longer ones, and a loop over units with a call in it is
+    not vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` says.
     """
     return numba.njit(forceinline=True, **OPTIONS)(function)
 

@@ -7,6 +7,7 @@ of about the same size takes it from there. To its user it is ``np.empty``.
 """
 
 import math
+import os
 import threading
 import weakref
 from typing import Any
@@ -16,18 +17,19 @@ import numpy as np
 SMALLEST = 1 << 16  # bytes; below, the allocator of the C library does the same
 LARGEST_STORE = 1 << 28  # bytes kept without a use at the most
 LINE = 64  # bytes, of the cache
+SMALL = 1 << 12  # bytes; below, to look for a line takes longer than it saves
 
 _store: list[np.ndarray] = []  # the block that was given back last is at the end
 _lock = threading.Lock()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array with arbitrary content, C-contiguous, like ``np.empty``; it begins where a line of
-    the processor's cache does, for a vector that lies in two of them takes twice as long to load.
-    """
+    """An array with arbitrary content, C-contiguous, like ``np.empty``. Unless it is small, it
+    begins where a line of the processor's cache does, for a vector that lies in two of them takes
+    twice as long to load."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < LINE**2:
+    if size < SMALL:
         return np.empty(shape, dtype)
     if size < SMALLEST:
         room_for_it = np.empty(size + LINE, np.uint8)
@@ -50,6 +52,15 @@ def _to_line(block):
     """How many bytes into the block a line begins."""
     address, _ = block.__array_interface__["data"]
     return -address % LINE
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # whoever held it is not in the child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _give_back(block: np.ndarray) -> None:

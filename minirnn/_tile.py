@@ -10,7 +10,7 @@ compiles, takes vectors as values, and keeps in registers what fits.
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, errors
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
@@ -36,6 +36,9 @@ def tile(start, left, panel, out):
 
 @overload(tile)
 def _compiled(start, left, panel, out):
+    if not start.dtype == left.dtype == panel.dtype == out.dtype:
+        raise errors.TypingError("a product of numbers of several kinds")
+
     def run(start, left, panel, out):
         (m, n), C = out.shape, panel.shape[1]
         whole_start, whole_out = start, out
@@ -129,8 +132,9 @@ def _write_rows(builder, number, first, rows, share, start, left, panel, out):
     Python's own loops are over by then: each turn of them has written one instruction.
 
     share: (number of this tile, number of tiles), or None. While at work on one panel, each tile
-    sends for an equal part of the next, which lies behind it in memory. Weights of 512 units are
-    more than the processor's inner caches hold, and the first tile would wait for them.
+    sends for a part of the next, which lies behind it in memory (and behind the last one for what
+    happens to be there, or for nothing: this is allowed). Weights of 512 units are more than the
+    processor's inner caches hold, and the first tile would wait for them.
     """
     size = 4 if isinstance(number, ir.FloatType) else 8
     vector = ir.VectorType(number, VECTOR // size)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from minirnn import checks
 from minirnn.bptt import check_streams
 from minirnn.cells.common import no_cache
+from minirnn.derivatives import without_step
 from minirnn.protocol import Layer, State, map_tree
 from minirnn.threads import OneBlasThread
 
@@ -31,16 +32,18 @@ def sample(
     top_k = None if top_k is None else checks.size(top_k, "top_k")
     check_streams(model, prompt[:, None], prompt[:, None])
     rng = checks.generator(rng)
-    by_step = _has_step(model)
+    by_step = not without_step(model)
     while True:
         if by_step and len(prompt) == 1:
-            with OneBlasThread():
+            with OneBlasThread():  # for the same bits whatever its number of threads
                 y, state = model.step(prompt, state)
         else:
             with no_cache():
                 y, state, _ = model.forward(prompt[:, None], state)
             y = y[-1]
         logits = y[0].astype(np.float64)
+        if not logits.max() < np.inf:
+            raise ValueError(f"model: expected finite logits or -inf, got {logits.max()}")
         if temperature == 0:
             token = int(np.argmax(logits))
         else:
@@ -50,11 +53,6 @@ def sample(
             token = int(rng.choice(len(p), p=p / p.sum()))
         yield token, state
         prompt = np.array([token])
-
-
-def _has_step(model):
-    parts = getattr(model, "parts", {}).values()
-    return hasattr(model, "step") and all(_has_step(part) for part in parts)
 
 
 def free_run(

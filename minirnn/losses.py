@@ -49,12 +49,12 @@ def softmax_cross_entropy(
     *shape, V = logits.shape
     target = checks.array(target, "target", shape, None, kinds="iu")
     valid = _valid(mask, tuple(shape))
-    index = checks.tokens(np.where(valid, target, 0), "target", V).ravel()
+    index = checks.tokens(np.where(valid, target, 0), "target", V).ravel().astype(np.int64)
     count = np.count_nonzero(valid)
     dlogits, nats = empty(logits.shape, logits.dtype), np.empty(index.size)
     rows, drows = for_kernels(logits).reshape(-1, V), dlogits.reshape(-1, V)
     share = logits.dtype.type(1 / count)
-    arrays = rows, index, valid.ravel(), share, drows, nats
+    arrays = rows, index, for_kernels(valid.ravel()), share, drows, nats
     threads.each_row(softmax_rows, len(rows), 20 * rows.size, *arrays)
     return float(np.sum(nats) / count), dlogits
 
@@ -62,7 +62,7 @@ def softmax_cross_entropy(
 @jit
 def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
     """Fill dlogits (N, V) and nats (N,) in the rows first:last; share: of a row in the mean."""
-    zero = share - share
+    zero = share - share  # of their dtype
     for n in range(first, last):
         row, p = logits[n], dlogits[n]
         if not valid[n]:

@@ -83,6 +83,7 @@ def _trace_cell(layer, x, dy, state, lengths):
         s, caches, ds = map_tree(lambda a: a[b : b + 1], state), [], None  # noqa: B023
         for t in range(n):
             _, s, cache = layer.forward(x[t : t + 1, b : b + 1], s)
+            checks.cache(cache, layer)  # there is none under no_cache
             caches.append(cache)
             for name, value in named_leaves(layer, s):
                 found[name][t, b] = value[0]

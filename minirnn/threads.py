@@ -54,8 +54,8 @@ def blocks(rows: int, work: float) -> list[slice]:
 
 
 def shares(rows: int, work: float) -> list[tuple[int, int]]:
-    """Cut ``rows`` rows into a part for each thread, as (first, last + 1), where there is enough to
-    do: for loops whose result in a row depends on no other row; work as in ``blocks``."""
+    """Cut ``rows`` rows into a part first:last for each thread, where there is enough to do: for
+    loops whose result in a row depends on no other row; work as in ``blocks``."""
     n = min(get_num_threads(), rows // 8) if work >= 1e7 else 1
     n = max(n, 1)
     return [(rows * k // n, rows * (k + 1) // n) for k in range(n)]
@@ -144,8 +144,11 @@ def _libraries() -> list[Any]:
 
 
 def _after_fork() -> None:
+    # The child has none of these threads; one of them may have been within OneBlasThread.
     global _pool, _lock, _blas_users
-    _pool, _lock, _blas_users = None, threading.Lock(), 0  # the child has none of these threads
+    for library, n in _blas_before if _blas_users else []:
+        library.set_num_threads(n)
+    _pool, _lock, _blas_users = None, threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):

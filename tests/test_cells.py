@@ -73,9 +73,19 @@ def test_a_step_of_other_numbers_is_in_their_dtype(name):
     x, state, _, _ = point(layer, T=1)
     y, _ = layer.step(x[0], state)
     assert y.dtype == np.float64
+    y32, first = layer.step(x[0].astype(np.float32))  # from no state
+    assert y32.dtype == arrays(first)[0].dtype == np.float32
     turned, _ = layer.step(x[0] + 0j, state)
     assert turned.dtype == complex
     same(turned.real, y)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_who_changes_the_output_of_a_step_does_not_change_the_state(name):
+    y, state = randomised(name).step(np.ones((1, 2)))
+    with pytest.raises(ValueError, match="read-only"):
+        y *= 2
+    same(y, arrays(state)[0], 0)
 
 
 # ---- Without a cache ----------------------------------------------------------------------------

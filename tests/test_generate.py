@@ -65,6 +65,18 @@ def test_a_model_without_step_writes_the_same():
         same(s, t)
 
 
+@pytest.mark.parametrize("temperature", [0, 1.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("prompt", [[1], [1, 2]])
+def test_no_token_is_drawn_from_what_is_no_distribution(temperature, bad, prompt):
+    model = language_model()
+    model.params["2.b"][3] = bad
+    with pytest.raises(ValueError, match=f"model: expected finite logits or -inf, got {bad}"):
+        take(model, prompt, 1, temperature=temperature)
+    model.params["2.b"][3] = -np.inf
+    assert 3 not in take(model, prompt, 30, temperature=2.0, rng=0)
+
+
 def test_a_seed_draws_the_same():
     model = language_model()
     assert take(model, [1], 20, rng=5) == take(model, [1], 20, rng=5) != take(model, [1], 20, rng=6)

@@ -66,6 +66,11 @@ def test_dh_is_the_derivative_by_the_hidden_state(name):
         assert traced[f"d{name_}"][t, 1, 2] == pytest.approx(measured, rel=1e-6, abs=1e-10)
 
 
+def test_trace_needs_a_cache():
+    with mr.no_cache(), pytest.raises(TypeError, match="None, as under no_cache"):
+        mr.trace(mr.LSTM(1, 2), np.zeros((2, 1, 1)))
+
+
 @pytest.mark.parametrize("merge", ["concat", "mean"])
 def test_trace_goes_into_both_directions_and_into_models_of_models(merge):
     both = mr.Bidirectional(mr.GRU(3, 4, rng=1), mr.LSTM(3, 4, rng=2), merge)

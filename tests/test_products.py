@@ -54,6 +54,13 @@ def test_sizes_that_do_not_fit(a, W, out):
         add_product(out, np.ones(a), panels(np.ones(W)), out)
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
+def test_numbers_of_several_kinds_do_not_fit():
+    out, a, W = np.zeros((9, 8)), np.ones((9, 5), np.float32), panels(np.ones((5, 8)))
+    with pytest.raises(numba.errors.TypingError, match="several kinds"):
+        add_product(out, a, W, out)
+
+
 def test_products_over_all_steps():
     rng = np.random.default_rng(0)
     x, W, da = (rng.normal(size=s) for s in ((50, 40, 30), (30, 200), (50, 40, 200)))

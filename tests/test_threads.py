@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 
 import numpy as np
@@ -10,7 +11,7 @@ from cases import arrays, flatten
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import minirnn as mr
-from minirnn import threads
+from minirnn import _memory, threads
 
 SHAPES = [(40, 32, 64, 64), (30, 130, 20, 96), (5, 33, 100, 300)]  # (T, B, D, H)
 
@@ -147,6 +148,35 @@ def test_two_python_threads_may_train_at_once():
 
 def child(queue):
     queue.put(results(mr.GRU(64, 64, rng=0), np.ones((40, 64, 64))))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("lock", [_memory._lock, threads._lock])
+def test_a_lock_that_another_thread_held_at_the_fork_does_not_stop_the_child(lock):
+    layer, x = mr.LSTM(30, 40, rng=0), np.zeros((60, 40, 30))
+    with lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            layer.backward(*layer.forward(x)[::2])
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_within_a_product_gives_the_blas_of_the_child_its_threads_back():
+    def blas():
+        return [library.get_num_threads() for library in threads._libraries()]
+
+    with threadpool_limits(2):
+        before = blas()
+        with threads.OneBlasThread():
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if blas() == before else 1)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

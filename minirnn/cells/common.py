@@ -22,7 +22,8 @@ def no_cache() -> Iterator[None]:
 
     ``RNN.forward``, ``LSTM.forward`` and ``GRU.forward`` then return None in the cache's place,
     and take less time and memory: for the use of a model, like PyTorch's ``no_grad``. It holds for
-    the thread that says it, and ends with the block.
+    the thread that says it, and ends with the block. (A generator that yields within the block
+    leaves it on for its caller.)
     """
     before = _caching.set(False)
     try:
@@ -42,12 +43,12 @@ class Cell:
     A kind of cell adds its parameters and three methods: ``_step``, one time step in plain NumPy;
     ``_forward``, which returns the cache; ``_backward``, which returns dx and the gradients and
     turns the gradients of the final state, in place, into those of the initial one. Both run their
-    kernel, the loop over time, by ``_run``. Of NumPy's some twenty calls for a step each takes a
-    microsecond; a cell may add ``_quick_step``, which calls the kernel's own loop over the units.
+    kernel, the loop over time, by ``_run``. In NumPy a step is some twenty calls of a microsecond
+    each; a cell may add ``_quick_step``, which calls the kernel's own loop over the units.
     """
 
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
-    cached_gates: tuple[str, ...] = ()  # of those of the values in the cache
+    cached_gates: tuple[str, ...] = ()  # the letters of the blocks of cache.gates
     state_names: tuple[str, ...] = ("h",)  # also the names under which the cache stacks the states
     cache_type: type
     variant: str  # of the equations, as the cache remembers it
@@ -93,7 +94,7 @@ class Cell:
         lengths = checks.lengths(lengths, T, B)
         cache = self._forward(for_kernels(checks.zero_at(past_end, x)), state, lengths)
         states = [getattr(cache, name) for name in self.state_names]
-        final = as_state([read_only(s[T % len(s)]) for s in states])
+        final = as_state([read_only(s[T % len(s)]) for s in states])  # see ``stacked``
         y = read_only(checks.zero_at(past_end, cache.h[1:]))
         return y, final, cache if _caching.get() else None
 
@@ -102,7 +103,7 @@ class Cell:
         """Back-propagate through time.
 
         dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
-        cache: what ``forward`` returned, with the parameters still as they were.
+        cache: what ``forward`` returned, with x and the parameters still as they were.
         dstate: the gradient with respect to the final state; None for zeros.
 
         Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
@@ -126,14 +127,16 @@ class Cell:
 
         x: (B, input_size); state as in ``forward``; params: a dictionary to use in place of the
         layer's own. Computes in the dtype of the arguments, complex numbers included, in plain
-        NumPy as the equations stand. Returns y (B, H) and the new state.
+        NumPy as the equations stand. Returns y (B, H), read-only, and the new state.
         """
         x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
-        state = checks.state(state, "state", self, len(x), None, "biufc")
+        dtype = self.dtype if state is None else None
+        state = checks.state(state, "state", self, len(x), dtype, "biufc")
         if params is None and x.dtype == self.dtype == state[0].dtype == state[-1].dtype:
             new = self._quick_step(x, *state)
         else:
             new = self._step(self.params if params is None else params, x, *state)
+        new[0].flags.writeable = False  # it is y and h at once
         return new[0], as_state(list(new))
 
     def _quick_step(self, x, *state):
@@ -158,8 +161,9 @@ def for_each_row(b: np.ndarray, B: int) -> np.ndarray:
 
 
 def stacked(initial: np.ndarray, T: int) -> np.ndarray:
-    """Room for the states at 0..T, (T+1, B, H), with the initial one filled in. A loop over more
-    steps uses it in turns: the state at t is in ``t % len(states)``."""
+    """Room for the states at 0..T, (T+1, B, H), with the initial one filled in. Where only the
+    state before and the one after a step are kept, T is 1, and the two places are used in turns:
+    the state at t is in ``t % len(states)``."""
     states = empty((T + 1, *initial.shape), initial.dtype)
     states[0] = initial
     return states

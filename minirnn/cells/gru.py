@@ -98,13 +98,13 @@ def gru_step(params, x, h_prev):
 
 
 @inline
-def gates_row(gates, past, a_n, hW, h_prev, before):
-    """The two gates of all units of one row, and what the candidate needs: gates (3H,) enters as
-    x W_x + b, and r and z overwrite it; fill past, which is m or q, and a_n (H,). hW (3H,), or
-    (2H,) for reset="before"; h_prev (H,)."""
+def reset_update_row(gates, past, hW, h_prev, before):
+    """The two gates of all units of one row, and what the candidate sees of the past: gates (3H,)
+    enter as x W_x + b and leave as r, z, a_n (for reset="before" without s); fill past (H,), which
+    is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,)."""
     H = len(h_prev)
-    xW_r, xW_z, xW_n = split3(gates)
-    r, z = xW_r, xW_z
+    xW_r, xW_z, a_n = split3(gates)
+    r, z = xW_r, xW_z  # the same memory
     hW_r, hW_z, hW_n = hW[:H], hW[H : 2 * H], hW[2 * H :]
     m = q = past
     for j in range(H):
@@ -112,70 +112,73 @@ def gates_row(gates, past, a_n, hW, h_prev, before):
     if before:
         for j in range(H):
             q[j] = r[j] * h_prev[j]
-            a_n[j] = xW_n[j]
     else:
         for j in range(H):
             m[j] = hW_n[j]
-            a_n[j] = xW_n[j] + r[j] * m[j]
+            a_n[j] += r[j] * m[j]
 
 
 @inline
-def state_row(h, gates, a_n, h_prev):
-    """The candidate and the new state of all units of one row: fill n in gates, and h (H,)."""
-    _, z, n = split3(gates)
+def hidden_state_row(h, gates, h_prev):
+    """The candidate and the new state of all units of one row: gates (3H,) enter as r, z, a_n and
+    leave as r, z, n; fill h (H,)."""
+    _, z, a_n = split3(gates)
+    n = a_n
     for j in range(len(h)):
         n[j], h[j] = hidden_state(a_n[j], z[j], h_prev[j])
 
 
 @jit
-def gru_forward(first, last, h, gates, past, hW, a_n, x, W_x, W_h, W_hn, b, b_h, lengths):
+def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, lengths):
     """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
-    and past (T, B, H), m or q, with hW, like b_h, and a_n (B, H) to work in. As panels (see
-    ``products``): W_x; for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and
-    W_hn (H, H). The same in each row: b (B, 3H), and b_h, which is (0, 0, b_hn) or, for "before",
-    (0, 0). Where nothing is kept, gates and past have room for one step only."""
+    and past (T, B, H), m or q, with hW, like b_h, to work in. As panels (see ``products``): W_x;
+    for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and W_hn (H, H). The same
+    in each row: b (B, 3H), and b_h, which is (0, 0, b_hn) or, for "before", (0, 0). Under
+    ``no_cache`` gates and past have a place for one step only."""
     T, H = len(x), h.shape[2]
     before = W_hn.size > 0  # reset="before"
     for t in range(T):
-        now = t % len(gates)
+        now = t % len(gates)  # with a cache t
         add_product(b[first:last], x[t, first:last], W_x, gates[now, first:last])
         add_product(b_h[first:last], h[t, first:last], W_h, hW[first:last])
         for row in range(first, last):
             if t < lengths[row]:
-                gates_row(gates[now, row], past[now, row], a_n[row], hW[row], h[t, row], before)
+                reset_update_row(gates[now, row], past[now, row], hW[row], h[t, row], before)
         if before:
-            add_product(a_n[first:last], past[now, first:last], W_hn, a_n[first:last])
+            a_n = gates[now, first:last, 2 * H :]
+            add_product(a_n, past[now, first:last], W_hn, a_n)
         for row in range(first, last):
-            if t >= lengths[row]:  # past its end the state is carried on
+            h_prev, h_new = h[t, row], h[t + 1, row]
+            if t < lengths[row]:
+                hidden_state_row(h_new, gates[now, row], h_prev)
+            else:  # past its end the state is carried on
                 for j in range(H):
-                    h[t + 1, row, j] = h[t, row, j]
-                continue
-            state_row(h[t + 1, row], gates[now, row], a_n[row], h[t, row])
+                    h_new[j] = h_prev[j]
 
 
 @jit
-def gru_rows(h, gates, past, a_n, hW, b, b_hn, h_prev):
-    """A single step for reset="after": gates (B, 3H) enters as x W_x, hW (B, 3H) as h[t-1] W_h;
-    b (3H,), b_hn (H,), h_prev (B, H), the rest as above."""
+def gru_rows(h, gates, past, hW, b, b_hn, h_prev):
+    """A single step for reset="after": gates (B, 3H) enters as x W_x, hW (B, 3H) as h[t-1] W_h, to
+    be overwritten; b (3H,), b_hn (H,), h_prev (B, H), the rest as above."""
     for row in range(len(h)):
-        gates_of_row, hW_row = gates[row], hW[row]
+        gates_row, hW_row = gates[row], hW[row]
         _, _, hW_n = split3(hW_row)
         for k in range(len(b)):
-            gates_of_row[k] += b[k]
+            gates_row[k] += b[k]
         for j in range(len(b_hn)):
             hW_n[j] += b_hn[j]
-        gates_row(gates_of_row, past[row], a_n[row], hW_row, h_prev[row], False)
-        state_row(h[row], gates_of_row, a_n[row], h_prev[row])
+        reset_update_row(gates_row, past[row], hW_row, h_prev[row], False)
+        hidden_state_row(h[row], gates_row, h_prev[row])
 
 
 @jit
 def gru_backward(
-    first, last, dx, da, dhW, dh, dq, da_n_rows, dy, h, gates, past, W_x_T, W_h_T, W_hn_T, lengths
+    first, last, dx, da, dhW, dh, dq, dy, h, gates, past, W_x_T, W_h_T, W_hn_T, lengths
 ):
     """Fill, in the rows first:last of the batch, dx (T, B, D), da (T, B, 3H), the gradient of
     x W_x + b, and dhW, that of h W_h: (da_r, da_z, dm), or (da_r, da_z) for "before". dh (B, H)
-    enters as the gradient of the final state and leaves as that of the initial one; dq and
-    da_n_rows (B, H) are to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T."""
+    enters as the gradient of the final state and leaves as that of the initial one; dq (B, H) is
+    to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T."""
     T, _, H = past.shape
     before = W_hn_T.size > 0
     for t in range(T - 1, -1, -1):
@@ -187,15 +190,15 @@ def gru_backward(
                 continue
             (_, z, n), (_, da_z, da_n) = split3(gates[t, row]), split3(da[t, row])
             dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
-            dhW_z, da_n_row, dq_row = dhW[t, row, H : 2 * H], da_n_rows[row], dq[row]
+            dhW_z, dq_row = dhW[t, row, H : 2 * H], dq[row]
             for j in range(H):
                 da_z[j], da_n[j], dh_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
                 )
             for j in range(H):
-                dhW_z[j], da_n_row[j], dq_row[j] = da_z[j], da_n[j], 0
+                dhW_z[j], dq_row[j] = da_z[j], 0
         if before:
-            add_product(dq[first:last], da_n_rows[first:last], W_hn_T, dq[first:last])
+            add_product(dq[first:last], da[t, first:last, 2 * H :], W_hn_T, dq[first:last])
         for row in range(first, last):
             if t >= lengths[row]:
                 continue
@@ -254,8 +257,9 @@ class GRU(Cell):
         if self.reset == "before":  # there is a product in between
             return super()._quick_step(x, h_prev)
         W_x, W_h, b, b_hn = self._checked_params()
-        h, past, a_n = np.empty((3, *h_prev.shape), self.dtype)
-        gru_rows(h, x @ W_x, past, a_n, h_prev @ W_h, b, b_hn, for_kernels(h_prev))
+        h, past = np.empty((2, *h_prev.shape), self.dtype)
+        b, b_hn, h_prev = (for_kernels(a) for a in (b, b_hn, h_prev))
+        gru_rows(h, x @ W_x, past, h_prev @ W_h, b, b_hn, h_prev)
         return (h,)
 
     def _forward(self, x, state, lengths):
@@ -270,8 +274,7 @@ class GRU(Cell):
         gates, past = empty((kept, B, W_x.shape[1]), self.dtype), np.zeros_like(h[:kept])
         b, b_h = for_each_row(b, B), for_each_row(b_h, B)
         known = x, panels(W_x), panels(W_h), panels(W_hn), b, b_h, lengths
-        buffers = np.empty_like(b_h), np.zeros_like(state[0])
-        self._run(gru_forward, T, B, h, gates, past, *buffers, *known)
+        self._run(gru_forward, T, B, h, gates, past, np.empty_like(b_h), *known)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
@@ -280,10 +283,10 @@ class GRU(Cell):
         x, h, gates, past, lengths, _ = cache
         shapes = x.shape, gates.shape, (*dy.shape[:2], W_h.shape[1])
         dx, da, dhW = (empty(shape, self.dtype) for shape in shapes)
-        buffers = np.zeros_like(dstate[0]), np.zeros_like(dstate[0])
+        dq = np.zeros_like(dstate[0])
         weights = panels(W_x.T), panels(W_h.T), panels(W_hn.T)
         known = dy, h, gates, past, *weights, lengths
-        self._run(gru_backward, *dy.shape[:2], dx, da, dhW, *dstate, *buffers, *known)
+        self._run(gru_backward, *dy.shape[:2], dx, da, dhW, *dstate, dq, *known)
         H = self.hidden_size
         dW_x, db = weight_gradients(da, x, 1)
         dW_h, db_h = weight_gradients(dhW, h[:-1], 1)

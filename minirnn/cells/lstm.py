@@ -117,12 +117,12 @@ def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
 
 
 @inline
-def lstm_row(h, c, gates, tanh_c, a, c_prev, p, tanh_in, tanh_out):
-    """All units of one row of the batch: fill h, c and tanh_c (H,) and gates (4H,) from a (4H,) and
-    c_prev (H,)."""
+def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
+    """All units of one row of the batch: gates (4H,) enter as the sums a and leave as the values of
+    i, f, g, o; fill h, c and tanh_c (H,) from them and c_prev (H,)."""
     H = len(c)
-    a_i, a_f, a_g, a_o = split4(a)
-    i, f, g, o = split4(gates)
+    a_i, a_f, a_g, a_o = split4(gates)
+    i, f, g, o = a_i, a_f, a_g, a_o
     if len(p):
         p_i, p_f = p[0], p[1]
         for j in range(H):
@@ -139,38 +139,36 @@ def lstm_row(h, c, gates, tanh_c, a, c_prev, p, tanh_in, tanh_out):
 
 
 @jit
-def lstm_forward(
-    first, last, h, c, gates, tanh_c, a, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out
-):
+def lstm_forward(first, last, h, c, gates, tanh_c, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out):
     """Fill, in the rows first:last of the batch, h[1:] and c[1:] (T+1, B, H), gates (T, B, 4H) and
-    tanh_c (T, B, H), with a (B, 4H) to work in. W_x and W_h as panels (see ``products``); b
-    (B, 4H), the same in each row; p (3, H): p_i, p_f, p_o, or (0, H). Where nothing is kept, c has
-    room for two steps only, and gates and tanh_c for one."""
+    tanh_c (T, B, H). W_x and W_h as panels (see ``products``); b (B, 4H), the same in each row;
+    p (3, H): p_i, p_f, p_o, or (0, H). Under ``no_cache`` c has two places, which are used in
+    turns, gates and tanh_c have one."""
     T, H = len(x), h.shape[2]
     for t in range(T):
-        now, old, new = t % len(gates), t % len(c), (t + 1) % len(c)
-        add_product(b[first:last], x[t, first:last], W_x, a[first:last])
-        add_product(a[first:last], h[t, first:last], W_h, a[first:last])
+        now, old, new = t % len(gates), t % len(c), (t + 1) % len(c)  # with a cache t, t, t + 1
+        a = gates[now, first:last]
+        add_product(b[first:last], x[t, first:last], W_x, a)
+        add_product(a, h[t, first:last], W_h, a)
         for row in range(first, last):
             h_new, c_new, c_prev = h[t + 1, row], c[new, row], c[old, row]
             if t < lengths[row]:
                 gates_row, tanh_c_row = gates[now, row], tanh_c[now, row]
-                lstm_row(h_new, c_new, gates_row, tanh_c_row, a[row], c_prev, p, tanh_in, tanh_out)
+                lstm_row(h_new, c_new, gates_row, tanh_c_row, c_prev, p, tanh_in, tanh_out)
             else:  # past its end the state is carried on
                 for j in range(H):
                     h_new[j], c_new[j] = h[t, row, j], c_prev[j]
 
 
 @jit
-def lstm_rows(h, c, tanh_c, a, hW, b, c_prev, p, tanh_in, tanh_out):
-    """A single step: a (B, 4H) enters as x W_x, hW (B, 4H) as h[t-1] W_h; b (4H,), c_prev (B, H),
-    the rest as above."""
+def lstm_rows(h, c, tanh_c, gates, hW, b, c_prev, p, tanh_in, tanh_out):
+    """A single step: gates (B, 4H) enters as x W_x; hW (B, 4H) is h[t-1] W_h; b (4H,), c_prev
+    (B, H), the rest as above."""
     for row in range(len(h)):
-        a_row, hW_row, h_row, c_row = a[row], hW[row], h[row], c[row]
+        gates_row, hW_row, h_row, c_row = gates[row], hW[row], h[row], c[row]
         for k in range(len(b)):
-            a_row[k] += hW_row[k] + b[k]
-        gates = hW_row  # used up, and so the place for them
-        lstm_row(h_row, c_row, gates, tanh_c[row], a_row, c_prev[row], p, tanh_in, tanh_out)
+            gates_row[k] += hW_row[k] + b[k]
+        lstm_row(h_row, c_row, gates_row, tanh_c[row], c_prev[row], p, tanh_in, tanh_out)
 
 
 @jit
@@ -210,7 +208,7 @@ def lstm_backward(
                 p_i, p_f = p[0], p[1]
                 for j in range(H):
                     dc_row[j] += p_i[j] * da_i[j] + p_f[j] * da_f[j]
-            dh_row[:] = 0  # used up; a row past its end has da = 0 and keeps its dh below
+            dh_row[:] = 0  # becomes da W_h^T below; where da is 0, past an end, dh stays as it is
         add_product(dh[first:last], da[t, first:last], W_h_T, dh[first:last])
         add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
 
@@ -261,9 +259,9 @@ class LSTM(Cell):
 
     def _quick_step(self, x, h_prev, c_prev):
         W_x, W_h, b, p = self._weights()
-        a, hW = x @ W_x, h_prev @ W_h
+        gates, hW = x @ W_x, h_prev @ W_h
         h, c, tanh_c = np.empty((3, *h_prev.shape), self.dtype)
-        lstm_rows(h, c, tanh_c, a, hW, b, for_kernels(c_prev), p, *self.tanhs)
+        lstm_rows(h, c, tanh_c, gates, hW, for_kernels(b), for_kernels(c_prev), p, *self.tanhs)
         return h, c
 
     def _forward(self, x, state, lengths):
@@ -274,7 +272,7 @@ class LSTM(Cell):
         gates, tanh_c = (empty((kept, B, n * H), self.dtype) for n in (4, 1))
         b = for_each_row(b, B)
         known = x, panels(W_x), panels(W_h), b, p, lengths, *self.tanhs
-        self._run(lstm_forward, T, B, h, c, gates, tanh_c, np.empty_like(b), *known)
+        self._run(lstm_forward, T, B, h, c, gates, tanh_c, *known)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):

@@ -21,8 +21,10 @@ and a[t] is a sum of products, each of which passes da[t] on to its two factors:
     dx[t] = da[t] W_x^T
     dW_x = sum_t x[t]^T da[t]      dW_h = sum_t h[t-1]^T da[t]      db = sum_t da[t]
 
-Only h[t-1] W_h and da[t+1] W_h^T must wait for another step. The loop computes x[t] W_x and dx[t]
-too, while their step is at hand; the sums over t are one product of all steps, after the loop.
+Only h[t-1] W_h and da[t+1] W_h^T must wait for another step. x[t] W_x and dx[t] of all steps could
+be one product each, outside of the loop; but their many numbers would have to go to the memory and
+come back, while in the loop they are still in the processor's cache when they are needed. The sums
+over t are one product, after the loop.
 """
 
 from typing import NamedTuple
@@ -71,14 +73,15 @@ def rnn_forward(first, last, h, x, W_x, W_h, b, use_relu, lengths):
     ``products``); b (B, H), the same in each row; lengths (B,)."""
     (T, _, _), (_, H) = x.shape, b.shape
     for t in range(T):
-        a = h[t + 1, first:last]  # in the place of the new states
+        a = h[t + 1, first:last]  # the same memory: the new states overwrite the sums
         add_product(b[first:last], x[t, first:last], W_x, a)
         add_product(a, h[t, first:last], W_h, a)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
+            a_row = h_new
             if t < lengths[row]:
                 for j in range(H):
-                    h_new[j] = hidden_state(h_new[j], use_relu)
+                    h_new[j] = hidden_state(a_row[j], use_relu)
             else:  # past its end the state is carried on
                 for j in range(H):
                     h_new[j] = h_prev[j]
@@ -98,7 +101,7 @@ def rnn_backward(first, last, dx, da, dh, dy, h, W_x_T, W_h_T, use_relu, lengths
             da_row, dh_row, dy_row, h_row = da[t, row], dh[row], dy[t, row], h[t + 1, row]
             for j in range(H):
                 da_row[j] = hidden_state_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
-            dh_row[:] = 0  # used up; a row past its end has da = 0 and keeps its dh below
+            dh_row[:] = 0  # becomes da W_h^T below; where da is 0, past an end, dh stays as it is
         add_product(dh[first:last], da[t, first:last], W_h_T, dh[first:last])
         add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
 
