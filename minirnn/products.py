@@ -7,6 +7,8 @@ the same at every step, and to copy them takes as long as to multiply by them. H
 once for the whole sequence, by ``panels``, and ``add_product`` multiplies by those.
 """
 
+import itertools
+
 import numpy as np
 
 from minirnn import threads
@@ -42,24 +44,25 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     """
     da = da.reshape(-1, da.shape[-1])
     n = len(da)
-    ones = np.ones((n, 1), da.dtype)
-    rows = [x * ones if isinstance(x, int) else x.reshape(n, x.shape[-1]) for x in inputs]
-    side_by_side = empty((n, sum(x.shape[1] for x in rows)), da.dtype)
+    rows = [np.full((n, 1), x) if isinstance(x, int) else x.reshape(n, x.shape[-1]) for x in inputs]
+    ends = list(itertools.accumulate(x.shape[1] for x in rows))
+    columns = [slice(end - x.shape[1], end) for x, end in zip(rows, ends, strict=True)]
+    side_by_side = empty((n, ends[-1]), da.dtype)
 
     def of_some(block):
-        left = np.concatenate([x[block] for x in rows], axis=1, out=side_by_side[block])
-        return left.T @ da[block]
+        for x, those in zip(rows, columns, strict=True):
+            side_by_side[block, those] = x[block]
+        return side_by_side[block].T @ da[block]
 
     with threads.OneBlasThread():
         blocks = threads.blocks(n, side_by_side.size * da.shape[1])
         total, *others = threads.each(of_some, blocks)
     for part in others:
         total += part
-    gradients, first = [], 0
-    for x, own in zip(inputs, rows, strict=True):
-        gradient, first = total[first : first + own.shape[1]], first + own.shape[1]
-        gradients.append(gradient[0] if isinstance(x, int) else gradient)
-    return gradients
+    return [
+        total[c][0] if isinstance(x, int) else total[c]
+        for c, x in zip(columns, inputs, strict=True)
+    ]
 
 
 # ---- Within a loop over time --------------------------------------------------------------------
@@ -99,4 +102,5 @@ def add_product(start, left, W, out):
         rows = slice(first, first + MOST_ROWS)
         for p in range(P):
             columns = slice(p * C, p * C + C)
-            tile(start[rows, columns], left[rows], W[p], out[rows, columns])
+            # With :K all left factors are of one type, and the tile is compiled for one only.
+            tile(start[rows, columns], left[rows, :K], W[p], out[rows, columns])
