@@ -152,7 +152,8 @@ def cases(quick, turns, seconds):
     """Yield (section, case, a function that returns the figures by name)."""
     for threads in sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]:
         for shape in MODELS[: 1 if quick else None]:
-            code = TRAINING.format(threads=threads, shape=shape, turns=turns, seconds=seconds)
+            # Longer turns than for a layer: after another's, the first steps of a library are slow.
+            code = TRAINING.format(threads=threads, shape=shape, turns=turns, seconds=5 * seconds)
             yield "training step", {"shape": shape, "threads": threads}, lambda code=code: run(code)
     for shape in [(100, 32, 64, 128), (50, 64, 128, 256)][: 1 if quick else None]:
         yield (
