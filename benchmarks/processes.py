@@ -126,7 +126,7 @@ import numpy as np, minirnn as mr
 def modules():
     return [m for name, m in sys.modules.items() if name.startswith("minirnn")]
 {trick}
-mr.set_num_threads(1)
+mr.set_num_threads({threads})
 B, T, D, H = {shape}
 layer, x = mr.LSTM(D, H, rng=0, dtype="{dtype}"), np.ones((T, B, D), "{dtype}")
 dy, times = np.ones((T, B, H), "{dtype}"), []
@@ -177,9 +177,10 @@ def cases(quick, turns, seconds):
                 {"model": name},
                 lambda code=code: dict(zip(("s", "MB"), run(code), strict=True)),
             )
-    for shape in [(32, 28, 28, 64), (32, 100, 64, 128), (64, 35, 512, 512)][: 1 if quick else None]:
-        names = {"shape": shape, "dtype": "float32"}
-        yield "tricks", names, lambda shape=shape: tricks(shape, "float32")
+    at = [((32, 28, 28, 64), 1), ((32, 100, 64, 128), 1), ((64, 35, 512, 512), 2)]
+    for shape, threads in at[: 1 if quick else None]:
+        names = {"shape": shape, "dtype": "float32", "threads": threads}
+        yield "tricks", names, lambda names=names: tricks(**names)
 
 
 def first_use(cell):
@@ -188,12 +189,12 @@ def first_use(cell):
     return {"cold s": cold, "from disk s": warm}
 
 
-def tricks(shape, dtype):
+def tricks(**names):
     figures = {}
     for name, trick in TRICKS.items():
         if "scipy" in trick and not PEERS["scipy"]:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            code = TRICK_RUN.format(trick=trick, shape=shape, dtype=dtype)
+            code = TRICK_RUN.format(trick=trick, **names)
             figures[f"{name} s"] = run(code, NUMBA_CACHE_DIR=folder)
     return figures

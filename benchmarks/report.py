@@ -94,7 +94,7 @@ def markdown(found):
         names = [k for k in results[0] if k not in ("section", "figures")]
         kinds = list(dict.fromkeys(k for r in results for k in r["figures"]))
         body = [
-            [str(r[k]) for k in names]
+            [str(r[k]) if np.isscalar(r[k]) else text_of(r[k]) for k in names]
             + [f"{r['figures'][k]:.4g}" if k in r["figures"] else "missing" for k in kinds]
             for r in results
         ]
@@ -177,7 +177,7 @@ def tricks(found):
     for k, r in enumerate(results):
         base = r["figures"]["as it is s"]
         values = [r["figures"].get(name, np.nan) / base for name in names]
-        label = f"{text_of(r['shape'])} {r['dtype']}"
+        label = f"{text_of(r['shape'])} {r['dtype']}, threads: {r.get('threads', 1)}"
         ax.barh(np.arange(len(names)) + k * height, values, height, label=label, edgecolor="white")
     ax.axvline(1, c="k", lw=1)
     ax.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [n[:-2] for n in names])
