@@ -87,7 +87,7 @@ WRONG = {
     "cache kind": (
         backward(cache=other_cache(mr.GRU(2, 5))), TypeError, "expected the LSTMCache .* GRUCache",
     ),
-    "no cache": (backward(cache=None), TypeError, "cache: expected the LSTMCache .*NoneType"),
+    "no cache": (backward(cache=None), TypeError, "cache: expected the LSTMCache .* got None"),
     "cache sizes": (
         backward(cache=other_cache(mr.LSTM(2, 4))), ValueError, r"cache: made by .*\(2, 4\)",
     ),
