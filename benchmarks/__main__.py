@@ -28,7 +28,6 @@ def timed(quick, turns, seconds):
     """Yield (section, case, function) for all that is timed in this process."""
     shapes = work.SHAPES[:3] if quick else work.SHAPES
     dtypes = ("float32",) if quick else work.DTYPES
-    threads = sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]
 
     def case(section, make, *arguments, threads, **names):
         def measure():
@@ -44,7 +43,7 @@ def timed(quick, turns, seconds):
                     names = {"cell": cell, "dtype": dtype, "shape": shape}
                     yield case(section, make, cell, dtype, shape, threads=threads, **names)
 
-    for n in threads:
+    for n in work.thread_counts(quick):
         yield from grid("forward and backward", work.forward_backward, n)
         yield from grid("forward", work.forward, n)
         yield from grid("lengths", work.lengths, n)

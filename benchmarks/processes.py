@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-import minirnn as mr
+from benchmarks import work
 from benchmarks.work import MODELS, PEERS
 
 TRAINING = """
@@ -150,7 +150,7 @@ def run(code, **environment):
 
 def cases(quick, turns, seconds):
     """Yield (section, case, a function that returns the figures by name)."""
-    for threads in sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]:
+    for threads in work.thread_counts(quick):
         for shape in MODELS[: 1 if quick else None]:
             # Longer turns than for a layer: after another's, the first steps of a library are slow.
             code = TRAINING.format(threads=threads, shape=shape, turns=turns, seconds=5 * seconds)

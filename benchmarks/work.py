@@ -42,6 +42,11 @@ def median_times(who, turns, seconds):
     return {f"{name} s": float(np.median(times)) for name, times in found.items()}
 
 
+def thread_counts(quick):
+    """With how many threads to measure: one and two, if there are two cores; if quick, only two."""
+    return sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]
+
+
 def set_threads(n):
     """For us, for NumPy's products, and for PyTorch."""
     mr.set_num_threads(n)

@@ -126,8 +126,9 @@ class Cell:
         """One time step: to write a text, or to follow measurements as they come.
 
         x: (B, input_size); state as in ``forward``; params: a dictionary to use in place of the
-        layer's own. Computes in the dtype of the arguments, complex numbers included, in plain
-        NumPy as the equations stand. Returns y (B, H), read-only, and the new state.
+        layer's own. Computes in the dtype of the arguments, complex numbers included: with the
+        layer's own parameters and dtype as the kernel does, else in plain NumPy. Returns y (B, H),
+        read-only, and the new state.
         """
         x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
         dtype = self.dtype if state is None else None

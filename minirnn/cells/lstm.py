@@ -122,7 +122,7 @@ def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
     i, f, g, o; fill h, c and tanh_c (H,) from them and c_prev (H,)."""
     H = len(c)
     a_i, a_f, a_g, a_o = split4(gates)
-    i, f, g, o = a_i, a_f, a_g, a_o
+    i, f, g, o = a_i, a_f, a_g, a_o  # the same memory
     if len(p):
         p_i, p_f = p[0], p[1]
         for j in range(H):

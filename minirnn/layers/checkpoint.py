@@ -90,6 +90,5 @@ class Checkpoint(Container):
     def step(self, x, state=None, params=None):
         """One time step of the model."""
         (state,) = self.split(state, "state")
-        own = None if params is None else self.own_params(params, "model")
-        y, state = self.parts["model"].step(x, state, own)
+        y, state = self.parts["model"].step(x, state, self.own_params(params, "model"))
         return y, [state]

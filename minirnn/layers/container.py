@@ -31,7 +31,10 @@ class Container:
         return MappingProxyType(join({name: part.params for name, part in self.parts.items()}))
 
     def own_params(self, params, name):
-        """The entries of ``params`` that belong to a part, under the names that it uses."""
+        """The entries of ``params`` that belong to a part, under the names that it uses; None (the
+        part's own parameters) where there are none."""
+        if params is None:
+            return None
         return {n: params[f"{name}.{n}"] for n in self.parts[name].params}
 
     def zero_state(self, B):

@@ -51,6 +51,5 @@ class Sequential(Container):
         """One time step through all layers: x (B, D); returns y and the states."""
         y, states = x, self.split(state, "state")
         for k, layer in enumerate(self.layers):
-            own = None if params is None else self.own_params(params, str(k))
-            y, states[k] = layer.step(y, states[k], own)
+            y, states[k] = layer.step(y, states[k], self.own_params(params, str(k)))
         return y, states
