@@ -9,9 +9,9 @@ works for us; afterwards it has again what its user gave it.
 
 import contextvars
 import os
+import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from minirnn import checks
 
 _threads: int | None = None
-_pool: ThreadPoolExecutor | None = None
+_jobs: queue.SimpleQueue | None = None  # what the other threads are to do; None: none started yet
 _thread = threading.local()  # .busy: already within a block, so that ``each`` runs in line
 _blas: list[Any] | None = None
 _blas_users = 0
@@ -36,10 +36,12 @@ def get_num_threads() -> int:
 
 def set_num_threads(n: int) -> None:
     """Use at most n threads, from the next call on. No result depends on it."""
-    global _threads, _pool
+    global _threads, _jobs
     n = checks.size(n, "n")
     with _lock:
-        _threads, _pool = n, None
+        if _jobs is not None:
+            _jobs.put(None)  # the threads finish what they were given, and end
+        _threads, _jobs = n, None
 
 
 def blocks(rows: int, work: float) -> list[slice]:
@@ -75,15 +77,49 @@ def each(function: Callable, items: Sequence[Any]) -> list[Any]:
 
     if len(items) == 1 or get_num_threads() == 1:
         return [run(item) for item in items]
-    # With a copy of the context, numpy's errstate for instance is the same in all threads.
-    pool = _get_pool()
-    others = [pool.submit(contextvars.copy_context().run, run, item) for item in items[1:]]
-    return [run(items[0]), *(other.result() for other in others)]
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    _hand_out([(run, k, items[k], answers) for k in range(1, len(items))])
+    results = [run(items[0]), *items[1:]]
+    for _ in items[1:]:
+        k, results[k], error = answers.get()
+        if error is not None:
+            raise error
+    return results
+
+
+def _hand_out(jobs):
+    """Queues, not the standard library's executor: its bookkeeping takes 20 us or more each time,
+    and a whole pass over a small network may take 500."""
+    global _jobs
+    with _lock:
+        if _jobs is None:
+            _jobs = queue.SimpleQueue()
+            for k in range(1, get_num_threads()):
+                name = f"minirnn {k}"
+                threading.Thread(target=_work, args=(_jobs,), name=name, daemon=True).start()
+        for job in jobs:
+            # With a copy of the context, numpy's errstate for instance is the same in all threads.
+            _jobs.put((contextvars.copy_context(), *job))
+
+
+def _work(jobs):
+    while (job := jobs.get()) is not None:
+        context, run, k, item, answers = job
+        try:
+            answers.put((k, context.run(run, item), None))
+        except BaseException as error:
+            answers.put((k, None, error))
+        del job, context, run, item, answers  # not to keep arrays alive until the next job
+    jobs.put(None)  # for the others
 
 
 def each_row(kernel: Callable, rows: int, work: float, *arguments: Any) -> None:
     """``kernel(first, last, *arguments)`` over all rows, each thread some of them (``shares``)."""
-    each(lambda some: kernel(*some, *arguments), shares(rows, work))
+    some, *others = shares(rows, work)
+    if others:
+        each(lambda some: kernel(*some, *arguments), [some, *others])
+    else:
+        kernel(*some, *arguments)
 
 
 def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
@@ -101,14 +137,6 @@ def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
             function(*(a[m] for a in arrays))
 
     each(run, blocks(rows, 20 * size))
-
-
-def _get_pool() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), "minirnn")
-        return _pool
 
 
 class OneBlasThread:
@@ -145,10 +173,10 @@ def _libraries() -> list[Any]:
 
 def _after_fork() -> None:
     # The child has none of these threads; one of them may have been within OneBlasThread.
-    global _pool, _lock, _blas_users
+    global _jobs, _lock, _blas_users
     for library, n in _blas_before if _blas_users else []:
         library.set_num_threads(n)
-    _pool, _lock, _blas_users = None, threading.Lock(), 0
+    _jobs, _lock, _blas_users = None, threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -127,6 +128,27 @@ def test_an_error_in_a_block_reaches_the_caller():
 
     with pytest.raises(ZeroDivisionError, match="in block 2"):
         threads.each(fail, [1, 2, 3])
+
+
+def test_other_threads_end_when_another_number_is_set():
+    mr.set_num_threads(3)
+    threads.each(lambda k: k, [1, 2, 3])
+    ours = [t for t in threading.enumerate() if t.name.startswith("minirnn")]
+    assert len(ours) >= 2
+    mr.set_num_threads(2)
+    for thread in ours:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in ours)
+
+
+def test_a_thread_that_waits_keeps_nothing_alive():
+    mr.set_num_threads(2)
+    a = np.ones(3)
+    gone = threading.Event()
+    weakref.finalize(a, gone.set)
+    assert threads.each(lambda some: some.sum(), [a[:1], a]) == [1, 3]
+    del a
+    assert gone.wait(10)
 
 
 def test_two_python_threads_may_train_at_once():
