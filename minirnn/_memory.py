@@ -6,6 +6,7 @@ here gives its memory back to a small store when nobody refers to it any more, a
 of about the same size takes it from there. To its user it is ``np.empty``.
 """
 
+import ctypes
 import math
 import os
 import threading
@@ -44,14 +45,25 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     # The memoryview in between makes ``whole`` the base of every view of it, so that the block
     # comes back only when the last view is gone.
     whole = np.frombuffer(memoryview(block), dtype, size // dtype.itemsize, _to_line(block))
-    weakref.finalize(whole, _give_back, block).atexit = False
+    loan = _Loan(whole, _give_back)
+    loan.block = block
+    _loans[id(loan)] = loan
     return whole.reshape(shape)
 
 
 def _to_line(block):
     """How many bytes into the block a line begins."""
-    address, _ = block.__array_interface__["data"]
-    return -address % LINE
+    return -ctypes.addressof(ctypes.c_char.from_buffer(block)) % LINE
+
+
+class _Loan(weakref.ref):
+    """A block and who has it; the callback is made when nobody has it any more."""
+
+    __slots__ = ("block",)
+    block: np.ndarray
+
+
+_loans: dict[int, _Loan] = {}  # a weak reference that is itself forgotten makes no callback
 
 
 def _after_fork() -> None:
@@ -63,7 +75,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _give_back(block: np.ndarray) -> None:
+def _give_back(loan: _Loan) -> None:
+    block = _loans.pop(id(loan)).block
     # The garbage collector may call this in the middle of ``empty``: then the block is just freed.
     if not _lock.acquire(blocking=False):
         return
