@@ -21,15 +21,17 @@ except RuntimeError:  # LLVM does not know this system
 # 32 registers of 64 bytes hold 8 x 2 sums and what goes into them; 16 of 32 bytes hold 4 x 2.
 VECTOR, ROWS = (64, 8) if _features.get("avx512f") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
-MOST_ROWS = 64  # for which one panel is used: their left factors stay in the nearest cache
+MOST_ROWS = 64  # for which one panel is used: their left factors stay in the second cache
+MOST_TERMS = 256  # of a sum that are added at once: so much of a panel stays in the nearest cache
 
 
 def tile(start, left, panel, out):
     """``out = start + left panel``, with the sum over k in order.
 
-    start, out (m, n), left (m, K), panel (K, C), where C numbers fill ``WIDTH`` bytes, n is at most
-    C, and m at most ``MOST_ROWS``. The numbers of a row lie side by side in memory, except in left,
-    which may have any strides. Not compiled, it is this line, but for rounding:
+    out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panel (K, C), where C numbers
+    fill ``WIDTH`` bytes, n is at most C, and m at most ``MOST_ROWS``. The numbers of a row lie side
+    by side in memory, except in left, which may have any strides. Not compiled, it is this line,
+    but for rounding:
     """
     out[:] = start + (left @ panel)[:, : out.shape[1]]
 
@@ -46,7 +48,7 @@ def _compiled(start, left, panel, out):
             whole_start = whole_out = _scratch(out)  # type: ignore[call-arg]
             for row in range(m):
                 for j in range(C):
-                    whole_start[row, j] = start[row, j] if j < n else 0
+                    whole_start[row, j] = start[row % len(start), j] if j < n else 0
         _tile(whole_start, left, panel, whole_out)  # type: ignore[call-arg]
         if n < C:
             for row in range(m):
@@ -94,7 +96,7 @@ def _write(context, builder, signature, arguments):
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
     number = context.get_value_type(signature.args[0].dtype)
-    M = cgutils.unpack_tuple(builder, matrices[0].shape, 2)[0]
+    M = cgutils.unpack_tuple(builder, matrices[-1].shape, 2)[0]
     tiles = builder.udiv(M, ir.Constant(M.type, ROWS))
     with cgutils.for_range(builder, tiles) as loop:
         first = builder.mul(loop.index, ir.Constant(M.type, ROWS))
@@ -141,6 +143,8 @@ def _write_rows(builder, number, first, rows, share, start, left, panel, out):
     K, _ = cgutils.unpack_tuple(builder, panel.shape, 2)
     strides = [cgutils.unpack_tuple(builder, m.strides, 2) for m in (start, left, panel, out)]
     (start_stride, _), (left_stride, left_k_stride), (panel_stride, _), (out_stride, _) = strides
+    one_row = builder.icmp_signed("==", cgutils.unpack_tuple(builder, start.shape, 2)[0], K.type(1))
+    start_stride = builder.select(one_row, K.type(0), start_stride)
 
     def address(matrix, kind, *bytes_from_start):
         place = builder.bitcast(matrix.data, ir.IntType(8).as_pointer())

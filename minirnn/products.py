@@ -14,7 +14,7 @@ import numpy as np
 from minirnn import threads
 from minirnn._jit import jit
 from minirnn._memory import empty
-from minirnn._tile import MOST_ROWS, WIDTH, tile
+from minirnn._tile import MOST_ROWS, MOST_TERMS, WIDTH, tile
 
 # Infinities and NaN go through layers without a word: ``fit`` stops at them and says where.
 quiet = np.errstate(over="ignore", invalid="ignore")
@@ -92,15 +92,20 @@ def cut_up(W, cut):
 
 @jit
 def add_product(start, left, W, out):
-    """``out = start + left W``: start and out (M, N), which may be the same, left (M, K), and W
-    (P, K, C), the panels of a matrix (K, N). Each sum runs over k = 0 ... K-1 in this order, so
-    that a row's result does not depend on how many rows there are."""
+    """``out = start + left W``: out (M, N), start likewise, which may be the same, or one row
+    (1, N) for all, left (M, K), and W (P, K, C), the panels of a matrix (K, N). Each sum runs over
+    k = 0 ... K-1 in this order, so that a row's result does not depend on how many rows there are.
+    """
     (M, N), (P, K, C) = out.shape, W.shape
-    if start.shape != out.shape or left.shape != (M, K) or not 0 <= P * C - N < C:
+    if start.shape not in ((M, N), (1, N)) or left.shape != (M, K) or not 0 <= P * C - N < C:
         raise ValueError("matrices whose sizes do not fit")
     for first in range(0, M, MOST_ROWS):
         rows = slice(first, first + MOST_ROWS)
+        start_rows = rows if len(start) == M else slice(0, 1)
         for p in range(P):
             columns = slice(p * C, p * C + C)
-            # With :K all left factors are of one type, and the tile is compiled for one only.
-            tile(start[rows, columns], left[rows, :K], W[p], out[rows, columns])
+            out_part, so_far = out[rows, columns], start[start_rows, columns]
+            for k in range(0, K, MOST_TERMS):
+                terms = slice(k, k + MOST_TERMS)
+                tile(so_far, left[rows, terms], W[p, terms], out_part)
+                so_far = out_part

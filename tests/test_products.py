@@ -6,7 +6,8 @@ import pytest
 
 from minirnn.products import add_product, panels, times, weight_gradients
 
-SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64)]
+SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
+          (10, 700, 40)]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-12)])
@@ -20,6 +21,9 @@ def test_add_product(M, K, N, dtype, tolerance):
         add_product(start, a, panels(factor), whole[:, :N])
         np.testing.assert_allclose(whole[:, :N], expected, atol=tolerance)
         assert np.isnan(whole[:, N:]).all()
+    add_product(start[:1], a, panels(W), whole[:, :N])  # one row for all
+    np.testing.assert_allclose(whole[:, :N] - start[:1], expected - start, atol=2 * tolerance)
+    assert np.isnan(whole[:, N:]).all()
     add_product(start, np.asfortranarray(a), panels(W), start)  # in place, and a in columns
     np.testing.assert_allclose(start, expected, atol=tolerance)
 
@@ -52,6 +56,12 @@ def test_sizes_that_do_not_fit(a, W, out):
     out = np.zeros(out)
     with pytest.raises(ValueError, match="do not fit"):
         add_product(out, np.ones(a), panels(np.ones(W)), out)
+
+
+@pytest.mark.parametrize("start", [(2, 8), (5, 8), (1, 7), (4, 7)])
+def test_sizes_of_a_start_that_do_not_fit(start):
+    with pytest.raises(ValueError, match="do not fit"):
+        add_product(np.zeros(start), np.ones((4, 5)), panels(np.ones((5, 8))), np.zeros((4, 8)))
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")

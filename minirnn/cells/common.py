@@ -156,11 +156,6 @@ def read_only(a: np.ndarray) -> np.ndarray:
     return view
 
 
-def for_each_row(b: np.ndarray, B: int) -> np.ndarray:
-    """The bias (n,) B times over, (B, n): what a product is added to."""
-    return np.repeat(b[None], B, axis=0)
-
-
 def stacked(initial: np.ndarray, T: int) -> np.ndarray:
     """Room for the states at 0..T, (T+1, B, H), with the initial one filled in. Where only the
     state before and the one after a step are kept, T is 1, and the two places are used in turns:

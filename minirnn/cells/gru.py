@@ -46,7 +46,7 @@ from minirnn import checks
 from minirnn._jit import for_kernels, inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, for_each_row, split3, stacked, steps_kept
+from minirnn.cells.common import Cell, columns, split3, stacked, steps_kept
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, panels, weight_gradients
 
@@ -131,16 +131,16 @@ def hidden_state_row(h, gates, h_prev):
 @jit
 def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, lengths):
     """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
-    and past (T, B, H), m or q, with hW, like b_h, to work in. As panels (see ``products``): W_x;
-    for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and W_hn (H, H). The same
-    in each row: b (B, 3H), and b_h, which is (0, 0, b_hn) or, for "before", (0, 0). Under
-    ``no_cache`` gates and past have a place for one step only."""
+    and past (T, B, H), m or q, with hW (B, 3H or 2H) to work in. As panels (see ``products``): W_x;
+    for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and W_hn (H, H). As a
+    row: b (1, 3H), and b_h, which is (0, 0, b_hn) or, for "before", (0, 0). Under ``no_cache``
+    gates and past have a place for one step only."""
     T, H = len(x), h.shape[2]
     before = W_hn.size > 0  # reset="before"
     for t in range(T):
         now = t % len(gates)  # with a cache t
-        add_product(b[first:last], x[t, first:last], W_x, gates[now, first:last])
-        add_product(b_h[first:last], h[t, first:last], W_h, hW[first:last])
+        add_product(b, x[t, first:last], W_x, gates[now, first:last])
+        add_product(b_h, h[t, first:last], W_h, hW[first:last])
         for row in range(first, last):
             if t < lengths[row]:
                 reset_update_row(gates[now, row], past[now, row], hW[row], h[t, row], before)
@@ -272,9 +272,9 @@ class GRU(Cell):
         # Zeros, since past a sequence's end nothing is filled in, and 0 * anything may be NaN.
         kept = steps_kept(T)
         gates, past = empty((kept, B, W_x.shape[1]), self.dtype), np.zeros_like(h[:kept])
-        b, b_h = for_each_row(b, B), for_each_row(b_h, B)
-        known = x, panels(W_x), panels(W_h), panels(W_hn), b, b_h, lengths
-        self._run(gru_forward, T, B, h, gates, past, np.empty_like(b_h), *known)
+        hW = np.empty((B, len(b_h)), self.dtype)
+        weights = panels(W_x), panels(W_h), panels(W_hn), for_kernels(b)[None], b_h[None]
+        self._run(gru_forward, T, B, h, gates, past, hW, x, *weights, lengths)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):

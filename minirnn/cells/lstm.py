@@ -46,7 +46,7 @@ from minirnn import checks
 from minirnn._jit import for_kernels, inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, for_each_row, split4, stacked, steps_kept
+from minirnn.cells.common import Cell, columns, split4, stacked, steps_kept
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, panels, weight_gradients
 
@@ -141,14 +141,13 @@ def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
 @jit
 def lstm_forward(first, last, h, c, gates, tanh_c, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out):
     """Fill, in the rows first:last of the batch, h[1:] and c[1:] (T+1, B, H), gates (T, B, 4H) and
-    tanh_c (T, B, H). W_x and W_h as panels (see ``products``); b (B, 4H), the same in each row;
-    p (3, H): p_i, p_f, p_o, or (0, H). Under ``no_cache`` c has two places, which are used in
-    turns, gates and tanh_c have one."""
+    tanh_c (T, B, H). W_x and W_h as panels (see ``products``); b (1, 4H); p (3, H): p_i, p_f, p_o,
+    or (0, H). Under ``no_cache`` c has two places, used in turns, gates and tanh_c have one."""
     T, H = len(x), h.shape[2]
     for t in range(T):
         now, old, new = t % len(gates), t % len(c), (t + 1) % len(c)  # with a cache t, t, t + 1
         a = gates[now, first:last]
-        add_product(b[first:last], x[t, first:last], W_x, a)
+        add_product(b, x[t, first:last], W_x, a)
         add_product(a, h[t, first:last], W_h, a)
         for row in range(first, last):
             h_new, c_new, c_prev = h[t + 1, row], c[new, row], c[old, row]
@@ -270,8 +269,7 @@ class LSTM(Cell):
         kept = steps_kept(T)
         h, c = stacked(state[0], T), stacked(state[1], kept)
         gates, tanh_c = (empty((kept, B, n * H), self.dtype) for n in (4, 1))
-        b = for_each_row(b, B)
-        known = x, panels(W_x), panels(W_h), b, p, lengths, *self.tanhs
+        known = x, panels(W_x), panels(W_h), for_kernels(b)[None], p, lengths, *self.tanhs
         self._run(lstm_forward, T, B, h, c, gates, tanh_c, *known)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 

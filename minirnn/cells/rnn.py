@@ -32,10 +32,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import inline, jit, plain
+from minirnn._jit import for_kernels, inline, jit, plain
 from minirnn._memory import empty
 from minirnn.activations import drelu, dtanh, relu, tanh
-from minirnn.cells.common import Cell, for_each_row, stacked
+from minirnn.cells.common import Cell, stacked
 from minirnn.initializers import glorot_uniform, orthogonal
 from minirnn.products import add_product, panels, weight_gradients
 
@@ -70,11 +70,11 @@ def rnn_step(params, x, h_prev, use_relu=False):
 @jit
 def rnn_forward(first, last, h, x, W_x, W_h, b, use_relu, lengths):
     """Fill h[1:] (T+1, B, H) in the rows first:last of the batch. W_x and W_h as panels (see
-    ``products``); b (B, H), the same in each row; lengths (B,)."""
+    ``products``); b (1, H); lengths (B,)."""
     (T, _, _), (_, H) = x.shape, b.shape
     for t in range(T):
         a = h[t + 1, first:last]  # the same memory: the new states overwrite the sums
-        add_product(b[first:last], x[t, first:last], W_x, a)
+        add_product(b, x[t, first:last], W_x, a)
         add_product(a, h[t, first:last], W_h, a)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
@@ -137,7 +137,7 @@ class RNN(Cell):
         W_x, W_h, b = self._checked_params()
         (T, B, _), use_relu = x.shape, self.nonlinearity == "relu"
         h = stacked(state[0], T)
-        weights = panels(W_x), panels(W_h), for_each_row(b, B)
+        weights = panels(W_x), panels(W_h), for_kernels(b)[None]
         self._run(rnn_forward, T, B, h, x, *weights, use_relu, lengths)
         return RNNCache(x, h, lengths, self.variant)
 
