@@ -108,6 +108,11 @@ for d in [v for m in modules() for v in vars(m).values() if isinstance(v, Dispat
 """,
     "no panel fetched ahead": "import minirnn._tile as t; t._write_fetch = lambda *_: None",
     "sums of any length at once": "import minirnn.products as p; p.MOST_TERMS = 1 << 30",
+    "vectors of 32 bytes outside of products": """
+import numba
+import minirnn._jit as j
+j._prefer_wide_vectors = numba.njit(lambda: None)
+""",
     "memory that begins anywhere": "import minirnn._memory as M; M.LINE = 1",
     "a BLAS call each step": """
 import numba, numpy as np, scipy.linalg, threadpoolctl

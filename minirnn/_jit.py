@@ -11,7 +11,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
 from numba.core import event
+from numba.extending import intrinsic, overload
 
 OPTIONS: dict[str, Any] = {
     # A division that could raise ZeroDivisionError keeps LLVM from using vector instructions.
@@ -75,6 +77,30 @@ def inline(function: Callable) -> Callable:
     not vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` says.
     """
     return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
+def wide_vectors() -> None:
+    """Said in a kernel: use the widest vectors that the processor has.
+
+    LLVM prefers vectors of 32 bytes where 64 would do, because some processors slow down for the
+    latter. The products use them anyway; with them in the gates as well, their exponentials and
+    divisions take a sixth less. Not compiled, it does nothing.
+    """
+
+
+@overload(wide_vectors, inline="always")
+def _wide_vectors():
+    return lambda: _prefer_wide_vectors()  # type: ignore[call-arg]
+
+
+@intrinsic
+def _prefer_wide_vectors(typing_context):
+    def write(context, builder, signature, arguments):
+        # llvmlite has a list of the attributes that it knows; LLVM knows more.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), write
 
 
 def for_kernels(a: np.ndarray) -> np.ndarray:

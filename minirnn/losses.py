@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks, threads
-from minirnn._jit import for_kernels, in_any_order, inline, jit
+from minirnn._jit import for_kernels, in_any_order, inline, jit, wide_vectors
 from minirnn._memory import empty
 from minirnn.activations import exp, sigmoid
 from minirnn.products import quiet
@@ -62,6 +62,7 @@ def softmax_cross_entropy(
 @jit
 def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
     """Fill dlogits (N, V) and nats (N,) in the rows first:last; share: of a row in the mean."""
+    wide_vectors()
     zero = share - share  # of their dtype
     for n in range(first, last):
         row, p = logits[n], dlogits[n]

@@ -43,7 +43,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import for_kernels, inline, jit, plain
+from minirnn._jit import for_kernels, inline, jit, plain, wide_vectors
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
 from minirnn.cells.common import Cell, columns, split3, stacked, steps_kept
@@ -102,6 +102,7 @@ def reset_update_row(gates, past, hW, h_prev, before):
     """The two gates of all units of one row, and what the candidate sees of the past: gates (3H,)
     enter as x W_x + b and leave as r, z, a_n (for reset="before" without s); fill past (H,), which
     is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,)."""
+    wide_vectors()
     H = len(h_prev)
     xW_r, xW_z, a_n = split3(gates)
     r, z = xW_r, xW_z  # the same memory
@@ -122,6 +123,7 @@ def reset_update_row(gates, past, hW, h_prev, before):
 def hidden_state_row(h, gates, h_prev):
     """The candidate and the new state of all units of one row: gates (3H,) enter as r, z, a_n and
     leave as r, z, n; fill h (H,)."""
+    wide_vectors()
     _, z, a_n = split3(gates)
     n = a_n
     for j in range(len(h)):

@@ -43,7 +43,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import for_kernels, inline, jit, plain
+from minirnn._jit import for_kernels, inline, jit, plain, wide_vectors
 from minirnn._memory import empty
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
 from minirnn.cells.common import Cell, columns, split4, stacked, steps_kept
@@ -120,6 +120,7 @@ def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
 def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
     """All units of one row of the batch: gates (4H,) enter as the sums a and leave as the values of
     i, f, g, o; fill h, c and tanh_c (H,) from them and c_prev (H,)."""
+    wide_vectors()
     H = len(c)
     a_i, a_f, a_g, a_o = split4(gates)
     i, f, g, o = a_i, a_f, a_g, a_o  # the same memory

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import for_kernels, inline, jit, plain
+from minirnn._jit import for_kernels, inline, jit, plain, wide_vectors
 from minirnn._memory import empty
 from minirnn.activations import drelu, dtanh, relu, tanh
 from minirnn.cells.common import Cell, stacked
@@ -71,6 +71,7 @@ def rnn_step(params, x, h_prev, use_relu=False):
 def rnn_forward(first, last, h, x, W_x, W_h, b, use_relu, lengths):
     """Fill h[1:] (T+1, B, H) in the rows first:last of the batch. W_x and W_h as panels (see
     ``products``); b (1, H); lengths (B,)."""
+    wide_vectors()
     (T, _, _), (_, H) = x.shape, b.shape
     for t in range(T):
         a = h[t + 1, first:last]  # the same memory: the new states overwrite the sums
