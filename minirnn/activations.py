@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import literal_unroll, types
+from numba import types
 from numba.extending import overload
 
 from minirnn._jit import OPTIONS, inline
@@ -84,7 +84,7 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, lowest, highest, t
         k = np.floor(x * log2_e + half)
         r = x - k * ln2 - k * ln2_low
         q = zero
-        for coefficient in literal_unroll(coefficients):
+        for coefficient in coefficients:
             q = q * r + coefficient
         p = r + r * r * q
         two_k = int_type((int_type(k) + bias) << bits).view(dtype)
