@@ -141,14 +141,15 @@ def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, leng
     before = W_hn.size > 0  # reset="before"
     for t in range(T):
         now = t % len(gates)  # with a cache t
-        add_product(b, x[t, first:last], W_x, gates[now, first:last])
-        add_product(b_h, h[t, first:last], W_h, hW[first:last])
+        # The last colon makes these of the same type as a_n, and the product is compiled once only.
+        add_product(b[:, :], x[t, first:last, :], W_x, gates[now, first:last, :])
+        add_product(b_h[:, :], h[t, first:last, :], W_h, hW[first:last, :])
         for row in range(first, last):
             if t < lengths[row]:
                 reset_update_row(gates[now, row], past[now, row], hW[row], h[t, row], before)
         if before:
             a_n = gates[now, first:last, 2 * H :]
-            add_product(a_n, past[now, first:last], W_hn, a_n)
+            add_product(a_n, past[now, first:last, :], W_hn, a_n)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
             if t < lengths[row]:
@@ -200,7 +201,8 @@ def gru_backward(
             for j in range(H):
                 dhW_z[j], dq_row[j] = da_z[j], 0
         if before:
-            add_product(dq[first:last], da[t, first:last, 2 * H :], W_hn_T, dq[first:last])
+            dq_rows, da_n_rows = dq[first:last, :], da[t, first:last, 2 * H :]
+            add_product(dq_rows, da_n_rows, W_hn_T, dq_rows)
         for row in range(first, last):
             if t >= lengths[row]:
                 continue
@@ -215,8 +217,9 @@ def gru_backward(
                 for j in range(H):
                     da_r[j] = dhW_r[j] = da_n[j] * m[j] * dsigmoid(r[j])
                     dm[j] = da_n[j] * r[j]
-        add_product(dh[first:last], dhW[t, first:last], W_h_T, dh[first:last])
-        add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
+        dh_rows, dx_rows = dh[first:last, :], dx[t, first:last, :]
+        add_product(dh_rows, dhW[t, first:last, :], W_h_T, dh_rows)
+        add_product(dx_rows, da[t, first:last, :], W_x_T, dx_rows)
 
 
 class GRU(Cell):
