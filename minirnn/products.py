@@ -75,15 +75,15 @@ def panels(W: np.ndarray) -> np.ndarray:
     C = WIDTH // W.itemsize
     cut = empty((-(-N // C), K, C), W.dtype)
     cut[-1:] = 0
-    cut_up(W, cut)
+    threads.each_row(cut_up, len(cut), 20 * W.size, W, cut)
     return cut
 
 
 @jit
-def cut_up(W, cut):
-    """Fill the panels with the columns of W."""
-    P, K, C = cut.shape
-    for p in range(P):
+def cut_up(first, last, W, cut):
+    """Fill the panels first:last with the columns of W."""
+    _, K, C = cut.shape
+    for p in range(first, last):
         for k in range(K):
             row, panel_row = W[k, p * C : p * C + C], cut[p, k]
             for j in range(len(row)):
