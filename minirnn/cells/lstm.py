@@ -255,12 +255,12 @@ class LSTM(Cell):
     def _weights(self):
         """W_x, W_h, b and p as the kernels take them."""
         W_x, W_h, b, *peepholes = self._checked_params()
-        return W_x, W_h, b, np.array(peepholes, self.dtype).reshape(-1, self.hidden_size)
+        return W_x, W_h, b, np.stack(peepholes) if peepholes else W_h[:0]
 
     def _quick_step(self, x, h_prev, c_prev):
         W_x, W_h, b, p = self._weights()
         gates, hW = x @ W_x, h_prev @ W_h
-        h, c, tanh_c = np.empty((3, *h_prev.shape), self.dtype)
+        h, c, tanh_c = (np.empty(h_prev.shape, self.dtype) for _ in range(3))
         lstm_rows(h, c, tanh_c, gates, hW, for_kernels(b), for_kernels(c_prev), p, *self.tanhs)
         return h, c
 
