@@ -135,8 +135,8 @@ def modules():
 mr.set_num_threads({threads})
 B, T, D, H = {shape}
 layer, x = mr.LSTM(D, H, rng=0, dtype="{dtype}"), np.ones((T, B, D), "{dtype}")
-dy, times = np.ones((T, B, H), "{dtype}"), []
-for _ in range(20):
+dy, times, start = np.ones((T, B, H), "{dtype}"), [], time.perf_counter()
+while len(times) < 20 or time.perf_counter() - start < 3:
     t = time.perf_counter()
     y, _, cache = layer.forward(x); layer.backward(dy, cache); del y, cache
     times.append(time.perf_counter() - t)
@@ -183,7 +183,7 @@ def cases(quick, turns, seconds):
                 {"model": name},
                 lambda code=code: dict(zip(("s", "MB"), run(code), strict=True)),
             )
-    at = [((32, 28, 28, 64), 1), ((32, 100, 64, 128), 1), ((64, 35, 512, 512), 2)]
+    at = [((32, 100, 64, 128), 1), ((64, 35, 512, 512), 2)]
     for shape, threads in at[: 1 if quick else None]:
         names = {"shape": shape, "dtype": "float32", "threads": threads}
         yield "tricks", names, lambda names=names: tricks(**names)
