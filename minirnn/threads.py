@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,13 +79,22 @@ def each(function: Callable, items: Sequence[Any]) -> list[Any]:
     if len(items) == 1 or get_num_threads() == 1:
         return [run(item) for item in items]
     answers: queue.SimpleQueue = queue.SimpleQueue()
-    _hand_out([(run, k, items[k], answers) for k in range(1, len(items))])
-    results = [run(items[0]), *items[1:]]
-    for _ in items[1:]:
+
+    def answer(k):
+        try:
+            answers.put((k, run(items[k]), None))
+        except BaseException as error:
+            answers.put((k, None, error))
+
+    # With a copy of the context, numpy's errstate for instance is the same in all threads.
+    others = range(1, len(items))
+    _hand_out([partial(contextvars.copy_context().run, answer, k) for k in others])
+    results = {0: run(items[0])}
+    for _ in others:
         k, results[k], error = answers.get()
         if error is not None:
             raise error
-    return results
+    return [results[k] for k in range(len(items))]
 
 
 def _hand_out(jobs):
@@ -98,18 +108,13 @@ def _hand_out(jobs):
                 name = f"minirnn {k}"
                 threading.Thread(target=_work, args=(_jobs,), name=name, daemon=True).start()
         for job in jobs:
-            # With a copy of the context, numpy's errstate for instance is the same in all threads.
-            _jobs.put((contextvars.copy_context(), *job))
+            _jobs.put(job)
 
 
 def _work(jobs):
     while (job := jobs.get()) is not None:
-        context, run, k, item, answers = job
-        try:
-            answers.put((k, context.run(run, item), None))
-        except BaseException as error:
-            answers.put((k, None, error))
-        del job, context, run, item, answers  # not to keep arrays alive until the next job
+        job()
+        del job  # not to keep arrays alive until the next one
     jobs.put(None)  # for the others
 
 
