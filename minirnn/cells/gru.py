@@ -201,6 +201,7 @@ def gru_backward(
             for j in range(H):
                 dhW_z[j], dq_row[j] = da_z[j], 0
         if before:
+            # With the last colon here and below for the same reason as in the forward pass.
             dq_rows, da_n_rows = dq[first:last, :], da[t, first:last, 2 * H :]
             add_product(dq_rows, da_n_rows, W_hn_T, dq_rows)
         for row in range(first, last):
