@@ -628,7 +628,7 @@ if path.exists():
             )
             for name, value in seconds.items():
                 factor = value / seconds["as it is s"]
-                print(f"    {name.removesuffix(' s'):<34} {1000 * value:6.1f} ms   x {factor:.2f}")
+                print(f"    {name.removesuffix(' s'):<40} {1000 * value:6.1f} ms   x {factor:.2f}")
 else:
     print("benchmarks/results/results.json is not here (it is in the repository).")
 
