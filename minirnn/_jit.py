@@ -7,6 +7,7 @@ debugger.
 
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numba
@@ -104,11 +105,15 @@ def _prefer_wide_vectors(typing_context):
 
 
 def for_kernels(a: np.ndarray) -> np.ndarray:
-    """The array, or a copy, C-contiguous and not read-only: to Numba any other is another type, for
-    which it would compile the kernel once more."""
-    if a.flags.c_contiguous and a.flags.writeable:
+    """The array as every kernel takes it, C-contiguous and not read-only: to Numba any other is
+    another type, for which it would compile the kernel once more. Of a read-only array it is a view
+    of the same memory, since kernels write only to what they are to fill."""
+    if not a.flags.c_contiguous:
+        return a.copy()
+    if a.flags.writeable:
         return a
-    return a.copy()
+    pointer = a.__array_interface__ | {"data": (a.ctypes.data, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=pointer, owner=a))
 
 
 def plain(function: Callable) -> Callable:

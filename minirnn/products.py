@@ -1,10 +1,11 @@
-"""Matrix products: one over all time steps at once, and one at every step.
+"""Matrix products, on which a network spends most of its time.
 
-Outside of a loop over time, a product with all its T*B rows is left to NumPy's BLAS, which runs
-near the peak of the processor. Within, there are only the B rows of a step, and the BLAS, made for
-large matrices, copies both factors into an order of its own for each product; but the weights are
-the same at every step, and to copy them takes as long as to multiply by them. Here this is done
-once for the whole sequence, by ``panels``, and ``add_product`` multiplies by those.
+A BLAS, made for large matrices, copies both factors into an order of its own for each product. In
+a loop over time there are only the B rows of a step, and the weights are the same at every step: to
+copy them takes as long as to multiply by them. Here this is done once for the whole sequence, by
+``panels``, and ``add_product`` multiplies by those, within the loop or, in ``times``, over all
+steps at once. Where both factors are as long as the sequence, for the gradients of the weights,
+NumPy's BLAS is faster.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import itertools
 import numpy as np
 
 from minirnn import threads
-from minirnn._jit import jit
+from minirnn._jit import for_kernels, jit
 from minirnn._memory import empty
 from minirnn._tile import MOST_ROWS, MOST_TERMS, WIDTH, tile
 
@@ -21,17 +22,16 @@ quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
-    """``x W + b`` at every step: x (..., D), W (D, K), b (K,), to (..., K)."""
-    a = empty((*x.shape[:-1], W.shape[1]), x.dtype)
-    rows, out = x.reshape(-1, x.shape[-1]), a.reshape(-1, W.shape[1])
+    """``x W + b`` at every step: x (..., D), W (D, K), b (K,) or a number, to (..., K)."""
+    D, K = W.shape
+    a = empty((*x.shape[:-1], K), x.dtype)
+    rows, out = for_kernels(x).reshape(-1, D), a.reshape(-1, K)
+    start, W_panels = np.full((1, K), b, x.dtype), panels(W)
 
-    def of_some(block):
-        np.matmul(rows[block], W, out=out[block])
-        if np.ndim(b):
-            out[block] += b
+    def some(first, last):
+        add_product(start, rows[first:last], W_panels, out[first:last])
 
-    with threads.OneBlasThread():
-        threads.each(of_some, threads.blocks(len(rows), rows.size * W.shape[1]))
+    threads.each_row(some, len(rows), rows.size * K)
     return a
 
 
@@ -43,29 +43,36 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     side by side, ``[x h 1]^T da``, this is a single product.
     """
     da = da.reshape(-1, da.shape[-1])
-    n = len(da)
+    n, K = da.shape
     rows = [np.full((n, 1), x) if isinstance(x, int) else x.reshape(n, x.shape[-1]) for x in inputs]
     ends = list(itertools.accumulate(x.shape[1] for x in rows))
     columns = [slice(end - x.shape[1], end) for x, end in zip(rows, ends, strict=True)]
     side_by_side = empty((n, ends[-1]), da.dtype)
 
-    def of_some(block):
+    def lay(block):
         for x, those in zip(rows, columns, strict=True):
             side_by_side[block, those] = x[block]
+
+    def of_rows(block):
+        lay(block)
         return side_by_side[block].T @ da[block]
 
+    def of_columns(block):
+        np.matmul(side_by_side.T, da[:, block], out=total[:, block])
+
     with threads.OneBlasThread():
-        blocks = threads.blocks(n, side_by_side.size * da.shape[1])
-        total, *others = threads.each(of_some, blocks)
-    for part in others:
-        total += part
+        if K > n:  # two halves of the longer side
+            lay(slice(n))
+            total = empty((ends[-1], K), da.dtype)
+            threads.each(of_columns, threads.blocks(K, side_by_side.size * K))
+        else:
+            total, *others = threads.each(of_rows, threads.blocks(n, side_by_side.size * K))
+            for part in others:
+                total += part
     return [
         total[c][0] if isinstance(x, int) else total[c]
         for c, x in zip(columns, inputs, strict=True)
     ]
-
-
-# ---- Within a loop over time --------------------------------------------------------------------
 
 
 def panels(W: np.ndarray) -> np.ndarray:
@@ -75,19 +82,21 @@ def panels(W: np.ndarray) -> np.ndarray:
     C = WIDTH // W.itemsize
     cut = empty((-(-N // C), K, C), W.dtype)
     cut[-1:] = 0
-    threads.each_row(cut_up, len(cut), 20 * W.size, W, cut)
+    at_once = 16 if W.flags.c_contiguous else K  # rows of W: to go through memory in its order
+    threads.each_row(cut_up, len(cut), 20 * W.size, W, cut, at_once)
     return cut
 
 
 @jit
-def cut_up(first, last, W, cut):
+def cut_up(first, last, W, cut, at_once):
     """Fill the panels first:last with the columns of W."""
     _, K, C = cut.shape
-    for p in range(first, last):
-        for k in range(K):
-            row, panel_row = W[k, p * C : p * C + C], cut[p, k]
-            for j in range(len(row)):
-                panel_row[j] = row[j]
+    for k in range(0, K, at_once):
+        for p in range(first, last):
+            for r in range(k, min(k + at_once, K)):
+                row, panel_row = W[r, p * C : p * C + C], cut[p, r]
+                for j in range(len(row)):
+                    panel_row[j] = row[j]
 
 
 @jit
@@ -102,10 +111,9 @@ def add_product(start, left, W, out):
     for first in range(0, M, MOST_ROWS):
         rows = slice(first, first + MOST_ROWS)
         start_rows = rows if len(start) == M else slice(0, 1)
-        for p in range(P):
-            columns = slice(p * C, p * C + C)
-            out_part, so_far = out[rows, columns], start[start_rows, columns]
-            for k in range(0, K, MOST_TERMS):
-                terms = slice(k, k + MOST_TERMS)
-                tile(so_far, left[rows, terms], W[p, terms], out_part)
-                so_far = out_part
+        for k in range(0, K, MOST_TERMS):
+            terms = slice(k, k + MOST_TERMS)
+            for p in range(P):
+                columns = slice(p * C, p * C + C)
+                so_far = start[start_rows, columns] if k == 0 else out[rows, columns]
+                tile(so_far, left[rows, terms], W[p, terms], out[rows, columns])
