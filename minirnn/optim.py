@@ -41,7 +41,7 @@ class Optimizer:
                 expected, got = checks.shape_text(p.shape), checks.shape_text(np.shape(grads[name]))
                 raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
             if not p.flags.writeable:
-                raise ValueError(f"params[{name!r}]: expected an array to change, got a read-only one")
+                raise ValueError(f"params[{name!r}]: expected an array to change, got a constant")
         self.steps += 1
         for name, p in params.items():
             if name not in self.state:

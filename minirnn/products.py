@@ -61,7 +61,7 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
         np.matmul(side_by_side.T, da[:, block], out=total[:, block])
 
     with threads.OneBlasThread():
-        if K > n:  # two halves of the longer side
+        if n < K:  # two halves of the longer side
             lay(slice(n))
             total = empty((ends[-1], K), da.dtype)
             threads.each(of_columns, threads.blocks(K, side_by_side.size * K))

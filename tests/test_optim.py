@@ -64,8 +64,12 @@ def test_a_wrong_gradient_changes_nothing():
         optimizer.step(params, {"a": np.ones(2)})
     with pytest.raises(ValueError, match=r"grads\['b'\]: expected shape \(3,\), got \(1, 3\)"):
         optimizer.step(params, {"a": np.ones(2), "b": np.ones((1, 3))})
+    params["b"].flags.writeable = False
+    with pytest.raises(ValueError, match=r"params\['b'\]: expected an array to change, got a con"):
+        optimizer.step(params, {"a": np.ones(2), "b": np.ones(3)})
     assert optimizer.steps == 0
     assert (params["a"] == 1).all()
+    assert (params["b"] == 1).all()
 
 
 def test_clipping_keeps_the_direction_and_returns_the_norm_before():

@@ -4,6 +4,7 @@ import numba
 import numpy as np
 import pytest
 
+from minirnn._jit import for_kernels
 from minirnn.products import add_product, panels, times, weight_gradients
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
@@ -71,12 +72,30 @@ def test_numbers_of_several_kinds_do_not_fit():
         add_product(out, a, W, out)
 
 
-def test_products_over_all_steps():
+@pytest.mark.parametrize("K", [1, 200, 2500])  # the last is more than there are rows
+def test_products_over_all_steps(K):
     rng = np.random.default_rng(0)
-    x, W, da = (rng.normal(size=s) for s in ((50, 40, 30), (30, 200), (50, 40, 200)))
+    x, W, b, da = (rng.normal(size=s) for s in ((50, 40, 30), (30, K), K, (50, 40, K)))
     np.testing.assert_allclose(times(x, W), x @ W, atol=1e-12)
-    expected = x.reshape(-1, 30).T @ da.reshape(-1, 200)
+    np.testing.assert_allclose(times(x, W, b), x @ W + b, atol=1e-12)
+    np.testing.assert_allclose(times(da, W.T, 3), da @ W.T + 3, atol=1e-11)
+    expected = x.reshape(-1, 30).T @ da.reshape(-1, K)
     dW, db, again = weight_gradients(da, x, 1, x)
     np.testing.assert_allclose(dW, expected, atol=1e-10)
     np.testing.assert_allclose(again, expected, atol=1e-10)
     np.testing.assert_allclose(db, da.sum(axis=(0, 1)), atol=1e-10)
+
+
+def test_kernels_see_the_memory_of_a_read_only_array():
+    a = np.arange(6.0).reshape(2, 3)
+    assert for_kernels(a) is a
+    constant = a.copy()
+    constant.flags.writeable = False
+    view = for_kernels(constant)
+    assert np.shares_memory(view, constant)
+    assert view.flags.writeable and not constant.flags.writeable
+    del constant  # of which the view must keep the memory
+    other = [np.full((2, 3), 7.0) for _ in range(100)]
+    assert np.array_equal(view, a) and len(other) == 100
+    assert for_kernels(np.asfortranarray(a)).flags.c_contiguous
+    assert np.array_equal(for_kernels(np.asfortranarray(a)), a)

@@ -67,9 +67,10 @@ def test_blocks_are_the_whole_batch():
         y[0] = 0
 
 
-def test_products_do_not_depend_on_the_number_of_threads():
-    layer = mr.Linear(300, 200, rng=0)
-    x = np.random.default_rng(0).normal(size=(50, 40, 300))
+@pytest.mark.parametrize("D, K", [(300, 200), (30, 2500)])
+def test_products_do_not_depend_on_the_number_of_threads(D, K):
+    layer = mr.Linear(D, K, rng=0)
+    x = np.random.default_rng(0).normal(size=(50, 40, D))
     seen = []
     for count, blas in ((1, 1), (1, 2), (2, 2), (3, 1)):
         mr.set_num_threads(count)
