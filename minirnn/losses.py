@@ -55,7 +55,7 @@ def softmax_cross_entropy(
     rows, drows = for_kernels(logits).reshape(-1, V), dlogits.reshape(-1, V)
     share = logits.dtype.type(1 / count)
     arrays = rows, index, for_kernels(valid.ravel()), share, drows, nats
-    threads.each_row(softmax_rows, len(rows), 20 * rows.size, *arrays)
+    threads.each_row(softmax_rows, len(rows), threads.PER_NUMBER * rows.size, *arrays)
     return float(np.sum(nats) / count), dlogits
 
 

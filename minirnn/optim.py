@@ -130,7 +130,8 @@ class Adam(Optimizer):
         rate, v_scale = self.lr / (1 - beta1**k), (1 - beta2**k) ** -0.5
         numbers = beta1, 1 - beta1, beta2, 1 - beta2, rate, v_scale, self.eps
         arrays = [for_kernels(a.astype(p.dtype, copy=False)).ravel() for a in (p, g, m, v)]
-        threads.each_row(adam, p.size, 20 * p.size, *arrays, *map(p.dtype.type, numbers))
+        work = threads.PER_NUMBER * p.size
+        threads.each_row(adam, p.size, work, *arrays, *map(p.dtype.type, numbers))
         if not p.flags.c_contiguous:
             p[...] = arrays[0].reshape(p.shape)
 

@@ -83,7 +83,7 @@ def panels(W: np.ndarray) -> np.ndarray:
     cut = empty((-(-N // C), K, C), W.dtype)
     cut[-1:] = 0
     at_once = 16 if W.flags.c_contiguous else K  # rows of W: to go through memory in its order
-    threads.each_row(cut_up, len(cut), 20 * W.size, W, cut, at_once)
+    threads.each_row(cut_up, len(cut), threads.PER_NUMBER * W.size, W, cut, at_once)
     return cut
 
 

@@ -1,10 +1,10 @@
 """Several threads, and the same result to the last bit for any number of them.
 
 In the loops over time a row of the batch depends on no other, so that the threads share out the
-rows as they like (``shares``). Where a sum goes over rows, these are cut into blocks by the shapes
-alone; each block is one thread's, and the blocks are added up in their order (``blocks``). The
-BLAS, which would choose its sums by its own number of threads, has to make do with one while it
-works for us; afterwards it has again what its user gave it.
+rows as they like (``shares``). Where a sum goes over rows, or the BLAS makes it, the work is cut
+into blocks by the shapes alone; each block is one thread's, and sums of blocks are added up in
+their order (``blocks``). The BLAS, which would choose its sums by its own number of threads, has to
+make do with one while it works for us; afterwards it has again what its user gave it.
 """
 
 import contextvars
@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
+
+# What a number costs that is fetched, changed a little and put back, in multiplications.
+PER_NUMBER = 20
 
 _threads: int | None = None
 _jobs: queue.SimpleQueue | None = None  # what the other threads are to do; None: none started yet
@@ -141,7 +144,7 @@ def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
             m = slice(k, min(k + n, block.stop))
             function(*(a[m] for a in arrays))
 
-    each(run, blocks(rows, 20 * size))
+    each(run, blocks(rows, PER_NUMBER * size))
 
 
 class OneBlasThread:
