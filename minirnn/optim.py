@@ -37,11 +37,7 @@ class Optimizer:
             odd = sorted(params.keys() ^ grads.keys())
             raise ValueError(f"grads: expected the names of params, but only one of them has {odd}")
         for name, p in params.items():
-            if np.shape(grads[name]) != p.shape:
-                expected, got = checks.shape_text(p.shape), checks.shape_text(np.shape(grads[name]))
-                raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
-            if not p.flags.writeable:
-                raise ValueError(f"params[{name!r}]: expected an array to change, got a constant")
+            self._check(name, p, grads[name])
         self.steps += 1
         for name, p in params.items():
             if name not in self.state:
@@ -49,6 +45,24 @@ class Optimizer:
             if self.weight_decay and p.ndim > 1:
                 p -= self.lr * self.weight_decay * p
             threads.in_pieces(self.update, p, grads[name], *self.state[name].values())
+
+    def _check(self, name, p, g):
+        if np.shape(g) != p.shape:
+            expected, got = checks.shape_text(p.shape), checks.shape_text(np.shape(g))
+            raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
+        if p.dtype.kind != "f":
+            raise ValueError(f"params[{name!r}]: expected real numbers, got {p.dtype}")
+        if not p.flags.writeable:
+            raise ValueError(f"params[{name!r}]: expected an array to change, got a constant")
+        for slot, a in self.state.get(name, {}).items():
+            if a.shape != p.shape or a.dtype != p.dtype:
+                expected, got = (f"{checks.shape_text(m.shape)} {m.dtype}" for m in (a, p))
+                raise ValueError(
+                    f"params[{name!r}]: expected {expected}, like {slot!r} in this optimizer's "
+                    f"state, got {got}; a new model needs a new optimizer"
+                )
+            if not a.flags.writeable:
+                raise ValueError(f"state[{name!r}]: expected arrays to change, got a constant")
 
 
 class SGD(Optimizer):
@@ -129,18 +143,17 @@ class Adam(Optimizer):
         beta1, beta2, k = self.beta1, self.beta2, self.steps
         rate, v_scale = self.lr / (1 - beta1**k), (1 - beta2**k) ** -0.5
         numbers = beta1, 1 - beta1, beta2, 1 - beta2, rate, v_scale, self.eps
-        arrays = [for_kernels(a.astype(p.dtype, copy=False)).ravel() for a in (p, g, m, v)]
-        work = threads.PER_NUMBER * p.size
-        threads.each_row(adam, p.size, work, *arrays, *map(p.dtype.type, numbers))
+        g = for_kernels(g.astype(p.dtype, copy=False)).ravel()
+        flat = np.ravel(p)  # a copy, if p is not contiguous
+        adam(flat, g, m.ravel(), v.ravel(), *map(p.dtype.type, numbers))
         if not p.flags.c_contiguous:
-            p[...] = arrays[0].reshape(p.shape)
+            p[...] = flat.reshape(p.shape)
 
 
 @jit
-def adam(first, last, p, g, m, v, beta1, new1, beta2, new2, rate, v_scale, eps):
-    """A step of Adam for the numbers first:last of p, g, m, v (N,) in one go, since to fetch them
-    takes longer than to compute."""
-    p, g, m, v = p[first:last], g[first:last], m[first:last], v[first:last]
+def adam(p, g, m, v, beta1, new1, beta2, new2, rate, v_scale, eps):
+    """A step of Adam for p, g, m, v (N,) in one go, since to fetch them takes longer than to
+    compute."""
     for j in range(len(p)):
         m[j] = beta1 * m[j] + new1 * g[j]
         v[j] = beta2 * v[j] + new2 * g[j] * g[j]

@@ -72,6 +72,32 @@ def test_a_wrong_gradient_changes_nothing():
     assert (params["b"] == 1).all()
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_an_optimizer_knows_its_own_parameters(name):
+    optimizer = ALL[name]()
+    optimizer.step({"a": np.ones((2, 3))}, {"a": np.ones((2, 3))})
+    for a, got in (
+        (np.ones((20, 30)), r"\(20, 30\) float64"),
+        (np.ones((2, 3), np.float32), r"\(2, 3\) float32"),
+    ):
+        before = a.copy()
+        with pytest.raises(
+            ValueError, match=r"expected \(2, 3\) float64.*got " + got + ".*new opt"
+        ):
+            optimizer.step({"a": a}, {"a": np.ones_like(a)})
+        assert np.array_equal(a, before)
+    with pytest.raises(ValueError, match=r"params\['b'\]: expected real numbers, got int64"):
+        ALL[name]().step({"b": np.ones(3, int)}, {"b": np.ones(3)})
+
+
+def test_constant_averages_are_refused():
+    optimizer, params = mr.Adam(), {"a": np.ones(3)}
+    optimizer.step(params, params)
+    optimizer.state["a"]["m"].flags.writeable = False
+    with pytest.raises(ValueError, match=r"state\['a'\]: expected arrays to change"):
+        optimizer.step(params, params)
+
+
 def test_clipping_keeps_the_direction_and_returns_the_norm_before():
     grads = {"a": np.array([3.0]), "b": np.array([0.0, 4.0], np.float32)}
     assert mr.clip_grad_norm(grads, 10) == pytest.approx(5)
