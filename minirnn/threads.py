@@ -92,24 +92,33 @@ def each(function: Callable, items: Sequence[Any]) -> list[Any]:
     # With a copy of the context, numpy's errstate for instance is the same in all threads.
     others = range(1, len(items))
     _hand_out([partial(contextvars.copy_context().run, answer, k) for k in others])
-    results = {0: run(items[0])}
-    for _ in others:
-        k, results[k], error = answers.get()
+    results = {}
+    try:
+        results[0] = run(items[0])
+    finally:  # even after an error nobody goes on writing behind the caller's back
+        found = [answers.get() for _ in others]
+    for k, result, error in found:
         if error is not None:
             raise error
+        results[k] = result
     return [results[k] for k in range(len(items))]
 
 
 def _hand_out(jobs):
-    """Queues, not the standard library's executor: its bookkeeping takes 20 us or more each time,
-    and a whole pass over a small network may take 500."""
+    """Give the jobs to the other threads, which are started at the first call.
+
+    By a queue, not the standard library's executor: its bookkeeping takes 20 us or more each time,
+    and a whole pass over a small network may take 500.
+    """
     global _jobs
     with _lock:
         if _jobs is None:
-            _jobs = queue.SimpleQueue()
-            for k in range(1, get_num_threads()):
+            jobs_to_come: queue.SimpleQueue = queue.SimpleQueue()
+            # At least one, whatever number another thread has set just now.
+            for k in range(1, max(2, get_num_threads())):
                 name = f"minirnn {k}"
-                threading.Thread(target=_work, args=(_jobs,), name=name, daemon=True).start()
+                threading.Thread(target=_work, args=(jobs_to_come,), name=name, daemon=True).start()
+            _jobs = jobs_to_come  # not before: if no thread can start, the next call tries again
         for job in jobs:
             _jobs.put(job)
 
@@ -162,7 +171,7 @@ class OneBlasThread:
     def __exit__(self, *exception):
         global _blas_users
         with _lock:
-            _blas_users -= 1
+            _blas_users = max(0, _blas_users - 1)  # 0 already, after a fork within
             if _blas_users == 0:
                 for library, n in _blas_before:
                     library.set_num_threads(n)

@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import weakref
 
+import numba
 import numpy as np
 import pytest
 from cases import arrays, flatten
@@ -33,6 +35,7 @@ def results(layer, x, lengths=None):
     return [a.tobytes() for a in flatten([y, final, *layer.backward(dy, cache, dstate)])]
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("T, B, D, H", SHAPES)
 @pytest.mark.parametrize("cell", [mr.RNN, mr.LSTM, mr.GRU])
@@ -131,6 +134,41 @@ def test_an_error_in_a_block_reaches_the_caller():
         threads.each(fail, [1, 2, 3])
 
 
+def test_after_an_error_nobody_goes_on_writing():
+    mr.set_num_threads(2)
+    a, begun = np.zeros(1), threading.Event()
+
+    def fill(item):
+        if item == 0:
+            begun.wait(10)
+            raise ZeroDivisionError
+        begun.set()
+        time.sleep(0.1)
+        a[0] = 1
+
+    with pytest.raises(ZeroDivisionError):
+        threads.each(fill, [0, 1])
+    assert a[0] == 1
+
+
+def test_if_no_thread_can_start_the_next_call_tries_again(monkeypatch):
+    def fail(self):
+        raise RuntimeError("can't start new thread")
+
+    mr.set_num_threads(2)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="can't start"):
+        patch.setattr(threading.Thread, "start", fail)
+        threads.each(lambda k: k, [1, 2])
+    assert threads.each(lambda k: k, [1, 2]) == [1, 2]
+
+
+def test_another_number_may_be_set_in_the_middle_of_a_call(monkeypatch):
+    mr.set_num_threads(2)
+    hand_out = threads._hand_out
+    monkeypatch.setattr(threads, "_hand_out", lambda jobs: mr.set_num_threads(1) or hand_out(jobs))
+    assert threads.each(lambda k: k, [1, 2]) == [1, 2]
+
+
 def test_other_threads_end_when_another_number_is_set():
     mr.set_num_threads(3)
     threads.each(lambda k: k, [1, 2, 3])
@@ -198,7 +236,11 @@ def test_a_fork_within_a_product_gives_the_blas_of_the_child_its_threads_back():
         with threads.OneBlasThread():
             child = os.fork()
             if child == 0:
-                os._exit(0 if blas() == before else 1)
+                found = blas() == before
+                threads.OneBlasThread().__exit__()  # the child leaves the block, too
+                with threads.OneBlasThread():
+                    found = found and set(blas()) == {1}
+                os._exit(0 if found and blas() == before else 1)
         assert os.waitpid(child, 0)[1] == 0
 
 
