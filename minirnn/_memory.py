@@ -77,8 +77,9 @@ if hasattr(os, "register_at_fork"):
 
 def _give_back(loan: _Loan) -> None:
     block = _loans.pop(id(loan)).block
-    # The garbage collector may call this in the middle of ``empty``: then the block is just freed.
-    if not _lock.acquire(blocking=False):
+    # The garbage collector may call this in the middle of ``empty``: then the block is just freed,
+    # as is one so large that it would drive out all others.
+    if block.size > LARGEST_STORE or not _lock.acquire(blocking=False):
         return
     try:
         _store.append(block)

@@ -129,6 +129,15 @@ def test_the_store_is_bounded(store, monkeypatch):
     assert 0 <= last - address(store()[-1]) < _memory.LINE
 
 
+def test_a_block_too_large_for_the_store_leaves_the_others(store, monkeypatch):
+    monkeypatch.setattr(_memory, "LARGEST_STORE", 2 * _memory.SMALLEST)
+    a, b = empty((_memory.SMALLEST,), np.uint8), empty((3 * _memory.SMALLEST,), np.uint8)
+    del a
+    assert len(store()) == 1
+    del b
+    assert len(store()) == 1
+
+
 def test_outputs_outlive_what_they_share_memory_with():
     """y and the state are views of the cache: a later call must not write into them."""
     layer = mr.LSTM(2, 64, rng=0)
