@@ -17,21 +17,18 @@ from minirnn._jit import for_kernels, jit
 from minirnn._memory import empty
 from minirnn._tile import MOST_ROWS, MOST_TERMS, WIDTH, tile
 
-# Infinities and NaN go through layers without a word: ``fit`` stops at them and says where.
-quiet = np.errstate(over="ignore", invalid="ignore")
-
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
     """``x W + b`` at every step: x (..., D), W (D, K), b (K,) or a number, to (..., K)."""
-    D, K = W.shape
+    K = W.shape[1]
     a = empty((*x.shape[:-1], K), x.dtype)
-    rows, out = for_kernels(x).reshape(-1, D), a.reshape(-1, K)
+    rows, out = for_kernels(x).reshape(-1, x.shape[-1]), a.reshape(-1, K)
     start, W_panels = np.full((1, K), b, x.dtype), panels(W)
 
-    def some(first, last):
+    def of_rows(first, last):
         add_product(start, rows[first:last], W_panels, out[first:last])
 
-    threads.each_row(some, len(rows), rows.size * K)
+    threads.each_row(of_rows, len(rows), rows.size * K)
     return a
 
 
@@ -41,28 +38,31 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     Of each input x (..., D) it is ``x^T da``, (D, K), summed over all steps and rows. The bias is
     the weight of an input that is always 1; its gradient (K,) is the sum of da. With the inputs
     side by side, ``[x h 1]^T da``, this is a single product.
+
+    Two threads share it. A long sum over the rows is cut in two, and the parts are added; if there
+    are more columns than rows, these are cut, and nothing need be added.
     """
     da = da.reshape(-1, da.shape[-1])
     n, K = da.shape
-    rows = [np.full((n, 1), x) if isinstance(x, int) else x.reshape(n, x.shape[-1]) for x in inputs]
-    ends = list(itertools.accumulate(x.shape[1] for x in rows))
-    columns = [slice(end - x.shape[1], end) for x, end in zip(rows, ends, strict=True)]
+    xs = [np.full((n, 1), x) if isinstance(x, int) else x.reshape(n, x.shape[-1]) for x in inputs]
+    ends = list(itertools.accumulate(x.shape[1] for x in xs))
+    columns = [slice(end - x.shape[1], end) for x, end in zip(xs, ends, strict=True)]
     side_by_side = empty((n, ends[-1]), da.dtype)
 
-    def lay(block):
-        for x, those in zip(rows, columns, strict=True):
+    def fill(block):
+        for x, those in zip(xs, columns, strict=True):
             side_by_side[block, those] = x[block]
 
     def of_rows(block):
-        lay(block)
+        fill(block)
         return side_by_side[block].T @ da[block]
 
     def of_columns(block):
         np.matmul(side_by_side.T, da[:, block], out=total[:, block])
 
     with threads.OneBlasThread():
-        if n < K:  # two halves of the longer side
-            lay(slice(n))
+        if n < K:
+            fill(slice(n))
             total = empty((ends[-1], K), da.dtype)
             threads.each(of_columns, threads.blocks(K, side_by_side.size * K))
         else:
@@ -82,14 +82,16 @@ def panels(W: np.ndarray) -> np.ndarray:
     C = WIDTH // W.itemsize
     cut = empty((-(-N // C), K, C), W.dtype)
     cut[-1:] = 0
-    at_once = 16 if W.flags.c_contiguous else K  # rows of W: to go through memory in its order
+    # Where the numbers of a row lie side by side, 16 rows for all panels, then the next 16, as they
+    # lie in memory. In a transposed W it is those of a column, and a panel has but a few columns.
+    at_once = 16 if W.strides[1] == W.itemsize else max(K, 1)
     threads.each_row(cut_up, len(cut), threads.PER_NUMBER * W.size, W, cut, at_once)
     return cut
 
 
 @jit
 def cut_up(first, last, W, cut, at_once):
-    """Fill the panels first:last with the columns of W."""
+    """Fill the panels first:last with the columns of W; at_once: so many of its rows at a time."""
     _, K, C = cut.shape
     for k in range(0, K, at_once):
         for p in range(first, last):
@@ -102,18 +104,26 @@ def cut_up(first, last, W, cut, at_once):
 @jit
 def add_product(start, left, W, out):
     """``out = start + left W``: out (M, N), start likewise, which may be the same, or one row
-    (1, N) for all, left (M, K), and W (P, K, C), the panels of a matrix (K, N). Each sum runs over
-    k = 0 ... K-1 in this order, so that a row's result does not depend on how many rows there are.
+    (1, N) for all, which is not part of out; left (M, K), and W (P, K, C), the panels of a matrix
+    (K, N). In out and start a row lies side by side. Each sum runs over k = 0 ... K-1 in this
+    order, so that (compiled) a row's result does not depend on how many rows there are.
+
+    64 rows of left at a time, which stay in the second cache, are multiplied by panel after panel,
+    and by 256 rows of a panel at a time, which stay in the first.
     """
     (M, N), (P, K, C) = out.shape, W.shape
-    if start.shape not in ((M, N), (1, N)) or left.shape != (M, K) or not 0 <= P * C - N < C:
+    fit = start.shape in ((M, N), (1, N)) and left.shape == (M, K) and 0 <= P * C - N < C
+    if not fit or K == 0:
         raise ValueError("matrices whose sizes do not fit")
+    if not out.strides[1] == start.strides[1] == out.itemsize:
+        raise ValueError("a matrix whose rows do not lie side by side")
     for first in range(0, M, MOST_ROWS):
         rows = slice(first, first + MOST_ROWS)
         start_rows = rows if len(start) == M else slice(0, 1)
-        for k in range(0, K, MOST_TERMS):
-            terms = slice(k, k + MOST_TERMS)
-            for p in range(P):
-                columns = slice(p * C, p * C + C)
-                so_far = start[start_rows, columns] if k == 0 else out[rows, columns]
-                tile(so_far, left[rows, terms], W[p, terms], out[rows, columns])
+        for p in range(P):
+            columns = slice(p * C, p * C + C)
+            out_part, so_far = out[rows, columns], start[start_rows, columns]
+            for k in range(0, K, MOST_TERMS):
+                terms = slice(k, k + MOST_TERMS)
+                tile(so_far, left[rows, terms], W[p, terms], out_part)
+                so_far = out_part

@@ -51,7 +51,7 @@ def test_what_is_not_finite_stays_in_its_row_and_column():
 
 @pytest.mark.parametrize("a, W, out", [
     ((4, 5), (6, 8), (4, 8)), ((3, 5), (5, 8), (4, 8)), ((4, 5), (5, 8), (4, 80)),
-    ((4, 5), (5, 80), (4, 8)),
+    ((4, 5), (5, 80), (4, 8)), ((4, 0), (0, 8), (4, 8)),
 ])  # fmt: skip
 def test_sizes_that_do_not_fit(a, W, out):
     out = np.zeros(out)
@@ -70,6 +70,18 @@ def test_numbers_of_several_kinds_do_not_fit():
     out, a, W = np.zeros((9, 8)), np.ones((9, 5), np.float32), panels(np.ones((5, 8)))
     with pytest.raises(numba.errors.TypingError, match="several kinds"):
         add_product(out, a, W, out)
+
+
+def test_a_matrix_that_does_not_lie_in_rows():
+    out, a, W = np.zeros((9, 16)), np.ones((9, 5)), panels(np.ones((5, 8)))
+    for start, place in ((out[:, :8], out[:, ::2]), (out[:, ::2], out[:, :8])):
+        with pytest.raises(ValueError, match="side by side"):
+            add_product(start, a, W, place)
+
+
+def test_weights_for_another_number_of_inputs():
+    with pytest.raises(ValueError, match="do not fit"):
+        times(np.ones((4, 2, 3)), np.ones((6, 5)))
 
 
 @pytest.mark.parametrize("K", [1, 200, 2500])  # the last is more than there are rows
