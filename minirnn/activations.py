@@ -63,18 +63,21 @@ FUNCTIONS = (tanh, sigmoid, relu, exp, dtanh, dsigmoid, drelu)
 # ---- The same functions for the kernels, on one float32 or float64 ------------------------------
 
 
-def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, lowest, highest, terms, ln2, ln2_low):
+def _exp_parts(
+    dtype, int_type, mantissa_bits, exponent_bias, lowest, highest, degree, ln2, ln2_low
+):
     """Make a function of x that returns ``two_k, p`` with ``exp(x) = two_k * (1 + p)``.
 
     Range reduction as in fdlibm (Sun Microsystems, 1993): with k the integer nearest to
     x / ln 2, the rest r = x - k ln 2 lies within +-0.35, where a Taylor polynomial of exp(r) - 1
     is exact to the last bit. ln 2 comes in two parts, so that k times the first one is exact.
-    2**k is built from its bits. Above ``highest``, two_k is infinite.
+    2**k is built from its bits. From
+    (exponent_bias + 1/2) ln 2 on, just below where exp itself overflows, two_k is infinite.
     """
     log2_e, half, zero = dtype(1 / math.log(2)), dtype(0.5), dtype(0)
     lowest, highest, ln2, ln2_low = dtype(lowest), dtype(highest), dtype(ln2), dtype(ln2_low)
     bits, bias = int_type(mantissa_bits), int_type(exponent_bias)
-    coefficients = tuple(dtype(1 / math.factorial(n)) for n in range(terms, 1, -1))
+    coefficients = tuple(dtype(1 / math.factorial(n)) for n in range(degree, 1, -1))
 
     @inline
     def exp_parts(x):

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minirnn._jit import for_kernels
-
 
 def size(value: Any, name: str, low: int = 1) -> int:
     """A whole number of at least ``low``, that can be the size of an axis."""
@@ -224,7 +222,7 @@ def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: Any = None) ->
     """The gradient of an output, zeros where it is None."""
     if dy is None:
         return np.zeros(shape, dtype)
-    return for_kernels(array(floats(dy, "dy", dtype), "dy", shape, None))
+    return array(floats(dy, "dy", dtype), "dy", shape, None)
 
 
 def no_state(value: Any, name: str, layer: Any) -> None:

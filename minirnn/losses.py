@@ -13,7 +13,7 @@ from minirnn import checks, threads
 from minirnn._jit import for_kernels, in_any_order, inline, jit, wide_vectors
 from minirnn._memory import empty
 from minirnn.activations import exp, sigmoid
-from minirnn.products import quiet
+from minirnn.protocol import quiet
 
 
 @quiet

@@ -13,6 +13,9 @@ State = Any
 Forward = tuple[np.ndarray, State, Any]
 Backward = tuple[Any, State, dict[str, np.ndarray]]
 
+# Infinities and NaN go through layers without a word: ``fit`` stops at them and says where.
+quiet = np.errstate(over="ignore", invalid="ignore")
+
 
 class Layer(Protocol):
     """One layer or a whole model. Axes: T time, B batch; x is (T, B, D), or what the layer says."""

@@ -1,10 +1,12 @@
 """The three cells and what is made of them: properties that hold for every recurrent layer."""
 
 import math
+import sys
 import threading
 import tracemalloc
 
 import naive
+import numba
 import numpy as np
 import pytest
 from cases import CELLS, RECURRENT, arrays, flatten, point, randomised, same, tree
@@ -252,6 +254,34 @@ def test_outputs_cannot_be_used_to_spoil_the_cache(name):
     for a in [y, *arrays(final)]:
         with pytest.raises(ValueError, match="read-only"):
             a[...] = 0
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_is_constant_stays_so(name):
+    x = np.ones((3, 2, 2))
+    x.flags.writeable = False
+    y, _, cache = randomised(name).forward(x)
+    assert not cache.x.flags.writeable
+    assert not mr.Dropout(0.5).backward(y, mr.Dropout(0.5).forward(y)[2])[0].flags.writeable
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("name", CELLS)
+def test_constant_parameters_are_not_compiled_for_again(name):
+    def compiled():
+        kernels = [v for v in vars(module).values() if hasattr(v, "signatures")]
+        return sum(len(kernel.signatures) for kernel in kernels)
+
+    layer = randomised(name)
+    module = sys.modules[type(layer).__mro__[-3].__module__]
+    y, _, cache = layer.forward(np.ones((3, 2, 2)))
+    layer.backward(y, cache)
+    before = compiled()
+    for p in layer.params.values():
+        p.flags.writeable = False
+    y, _, cache = layer.forward(np.ones((3, 2, 2)))
+    layer.backward(y, cache)
+    assert compiled() == before
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks, threads
-from minirnn._jit import for_kernels, inline
+from minirnn._jit import inline
 from minirnn._memory import empty
-from minirnn.products import quiet
-from minirnn.protocol import Backward, Forward
+from minirnn.protocol import Backward, Forward, quiet
 
 _caching = contextvars.ContextVar("caching", default=True)
 
@@ -92,7 +91,7 @@ class Cell:
         state = checks.state(state, "state", self, B, self.dtype)
         past_end = checks.past_end(lengths, x)
         lengths = checks.lengths(lengths, T, B)
-        cache = self._forward(for_kernels(checks.zero_at(past_end, x)), state, lengths)
+        cache = self._forward(checks.zero_at(past_end, x), state, lengths)
         states = [getattr(cache, name) for name in self.state_names]
         final = as_state([read_only(s[T % len(s)]) for s in states])  # see ``stacked``
         y = read_only(checks.zero_at(past_end, cache.h[1:]))
@@ -118,17 +117,17 @@ class Cell:
 
     def _run(self, kernel, T, B, *arguments) -> None:
         """Run a kernel over all rows of the batch, each thread some of them."""
-        columns = self.hidden_size * max(1, len(self.gates))
-        work = T * B * columns * (self.input_size + self.hidden_size)
+        width = self.hidden_size * max(1, len(self.gates))
+        work = T * B * width * (self.input_size + self.hidden_size)
         threads.each_row(kernel, B, work, *arguments)
 
     def step(self, x, state=None, params=None):
         """One time step: to write a text, or to follow measurements as they come.
 
         x: (B, input_size); state as in ``forward``; params: a dictionary to use in place of the
-        layer's own. Computes in the dtype of the arguments, complex numbers included: with the
-        layer's own parameters and dtype as the kernel does, else in plain NumPy. Returns y (B, H),
-        read-only, and the new state.
+        layer's own. Computes in the dtype of the arguments, complex numbers included, in plain
+        NumPy; with the layer's own parameters and dtype perhaps by ``_quick_step``. Returns y
+        (B, H), read-only, and the new state.
         """
         x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
         dtype = self.dtype if state is None else None

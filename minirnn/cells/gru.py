@@ -280,7 +280,7 @@ class GRU(Cell):
         gates, past = empty((kept, B, W_x.shape[1]), self.dtype), np.zeros_like(h[:kept])
         hW = np.empty((B, len(b_h)), self.dtype)
         weights = panels(W_x), panels(W_h), panels(W_hn), for_kernels(b)[None], b_h[None]
-        self._run(gru_forward, T, B, h, gates, past, hW, x, *weights, lengths)
+        self._run(gru_forward, T, B, h, gates, past, hW, for_kernels(x), *weights, lengths)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
@@ -291,7 +291,7 @@ class GRU(Cell):
         dx, da, dhW = (empty(shape, self.dtype) for shape in shapes)
         dq = np.zeros_like(dstate[0])
         weights = panels(W_x.T), panels(W_h.T), panels(W_hn.T)
-        known = dy, h, gates, past, *weights, lengths
+        known = for_kernels(dy), h, gates, past, *weights, lengths
         self._run(gru_backward, *dy.shape[:2], dx, da, dhW, *dstate, dq, *known)
         H = self.hidden_size
         dW_x, db = weight_gradients(da, x, 1)

@@ -255,7 +255,8 @@ class LSTM(Cell):
     def _weights(self):
         """W_x, W_h, b and p as the kernels take them."""
         W_x, W_h, b, *peepholes = self._checked_params()
-        return W_x, W_h, b, np.stack(peepholes) if peepholes else W_h[:0]
+        p = np.stack(peepholes) if peepholes else np.empty((0, self.hidden_size), self.dtype)
+        return W_x, W_h, b, p
 
     def _quick_step(self, x, h_prev, c_prev):
         W_x, W_h, b, p = self._weights()
@@ -270,7 +271,8 @@ class LSTM(Cell):
         kept = steps_kept(T)
         h, c = stacked(state[0], T), stacked(state[1], kept)
         gates, tanh_c = (empty((kept, B, n * H), self.dtype) for n in (4, 1))
-        known = x, panels(W_x), panels(W_h), for_kernels(b)[None], p, lengths, *self.tanhs
+        weights = panels(W_x), panels(W_h), for_kernels(b)[None], p
+        known = for_kernels(x), *weights, lengths, *self.tanhs
         self._run(lstm_forward, T, B, h, c, gates, tanh_c, *known)
         return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
 
@@ -278,7 +280,8 @@ class LSTM(Cell):
         W_x, W_h, _, p = self._weights()
         x, h, c, gates, tanh_c, lengths, _ = cache
         dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
-        known = dy, c, gates, tanh_c, panels(W_x.T), panels(W_h.T), p, lengths, *self.tanhs
+        weights = panels(W_x.T), panels(W_h.T), p
+        known = for_kernels(dy), c, gates, tanh_c, *weights, lengths, *self.tanhs
         self._run(lstm_backward, *dy.shape[:2], dx, da, *dstate, *known)
         dW_x, dW_h, db = weight_gradients(da, x, h[:-1], 1)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": db}

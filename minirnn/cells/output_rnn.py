@@ -29,8 +29,8 @@ from minirnn import checks
 from minirnn._jit import jit
 from minirnn.activations import dtanh, tanh
 from minirnn.initializers import glorot_uniform
-from minirnn.products import add_product, panels, quiet, times, weight_gradients
-from minirnn.protocol import Backward, Forward
+from minirnn.products import add_product, panels, times, weight_gradients
+from minirnn.protocol import Backward, Forward, quiet
 
 
 class OutputRNNCache(NamedTuple):

@@ -139,7 +139,7 @@ class RNN(Cell):
         (T, B, _), use_relu = x.shape, self.nonlinearity == "relu"
         h = stacked(state[0], T)
         weights = panels(W_x), panels(W_h), for_kernels(b)[None]
-        self._run(rnn_forward, T, B, h, x, *weights, use_relu, lengths)
+        self._run(rnn_forward, T, B, h, for_kernels(x), *weights, use_relu, lengths)
         return RNNCache(x, h, lengths, self.variant)
 
     def _backward(self, dy, cache, dstate):
@@ -147,7 +147,7 @@ class RNN(Cell):
         x, h, lengths, _ = cache
         (T, B, _), use_relu = dy.shape, self.nonlinearity == "relu"
         dx, da = empty(x.shape, self.dtype), empty(dy.shape, self.dtype)
-        known = dy, h, panels(W_x.T), panels(W_h.T), use_relu, lengths
+        known = for_kernels(dy), h, panels(W_x.T), panels(W_h.T), use_relu, lengths
         self._run(rnn_backward, T, B, dx, da, *dstate, *known)
         dW_x, dW_h, db = weight_gradients(da, x, h[:-1], 1)
         return dx, {"W_x": dW_x, "W_h": dW_h, "b": db}

@@ -28,8 +28,8 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.initializers import glorot_uniform
-from minirnn.products import quiet, times, weight_gradients
-from minirnn.protocol import Backward, Forward
+from minirnn.products import times, weight_gradients
+from minirnn.protocol import Backward, Forward, quiet
 
 
 class AttentionCache(NamedTuple):

@@ -7,7 +7,7 @@ the row of W that it came from; x is a whole number and has no gradient.
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import jit
+from minirnn._jit import for_kernels, jit
 from minirnn._memory import empty
 from minirnn.layers.stateless import Stateless
 
@@ -48,7 +48,7 @@ class Embedding(Stateless):
     def _backward(self, dy, x):
         dW = empty(self.params["W"].shape, self.dtype)
         dW[...] = 0
-        add_rows(dW, x.ravel(), dy.reshape(-1, dy.shape[-1]))
+        add_rows(dW, for_kernels(x).ravel(), for_kernels(dy).reshape(-1, dy.shape[-1]))
         return None, {"W": dW}
 
     def _step(self, params, x):

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.products import quiet
-from minirnn.protocol import Backward, Forward
+from minirnn.protocol import Backward, Forward, quiet
 
 
 class StatelessCache(NamedTuple):
