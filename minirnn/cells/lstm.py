@@ -261,7 +261,7 @@ class LSTM(Cell):
     def _quick_step(self, x, h_prev, c_prev):
         W_x, W_h, b, p = self._weights()
         gates, hW = x @ W_x, h_prev @ W_h
-        h, c, tanh_c = (np.empty(h_prev.shape, self.dtype) for _ in range(3))
+        h, c, tanh_c = np.empty((3, *h_prev.shape), self.dtype)
         lstm_rows(h, c, tanh_c, gates, hW, for_kernels(b), for_kernels(c_prev), p, *self.tanhs)
         return h, c
 
