@@ -17,7 +17,8 @@ GATE_WORDS = {"i": "input gate", "f": "forget gate", "g": "candidate g", "o": "o
 
 HINTS = {
     "derivative": "In terms of the output s the derivative of a sigmoid is s (1 - s), of a tanh "
-    "1 - s^2. Is it applied twice, to the wrong gate, or to a value before the activation?",
+    "1 - s^2. Is it applied twice, to the wrong gate, or to a value before the activation? If it "
+    "is right: the other factor (da_f has c before the step), the sign, the order of the gates.",
     "cell path": "c reaches the loss through h = o * tanh(c): dc gains dh * o * (1 - tanh(c)^2).",
     "dh carry": "h[t] is an input of step t+1: dh[t] = dy[t] + da[t+1] W_h^T. Is it assigned?",
     "dc carry": "c[t] is an input of step t+1: dc[t] starts from dc[t+1] * f[t+1]. Is it assigned?",

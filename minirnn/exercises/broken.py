@@ -86,7 +86,7 @@ BUGS = {
         "pass",
     ),
     "C": (
-        "dh_next is added to itself: += instead of =",
+        "dh_next piles up: the new one is added to the old one, += instead of =",
         "dh_next = da @ W_h.T",
         "dh_next = dh_next + da @ W_h.T",
     ),
@@ -315,6 +315,8 @@ def lstm_carry(student: Callable) -> str:
             if "expected the shape" in fault or fault.startswith("Expected"):
                 raise Wrong(fault)
             da, dh_next, dc_next = (np.array(a, np.float64) for a in found)
+            if not all(np.isfinite(a).all() for a in (da, dh_next, dc_next)):
+                raise Wrong("Some of the numbers returned are not finite.")
             da_all.insert(0, da)
         da = np.array(da_all)
         grads = {"W_x": np.einsum("tbi,tbj->ij", x, da), "b": da.sum(axis=(0, 1)),
@@ -326,6 +328,12 @@ def lstm_carry(student: Callable) -> str:
     except Wrong as wrong:
         if "gradient check" not in str(wrong):
             raise
+        if "gradient of the final state" in str(wrong):
+            raise Wrong(
+                "What the next step has handed to c does not come in right: c reaches the loss "
+                "through h = o * tanh(c) and through the next step, so dc begins with dc_next as "
+                "it is."
+            ) from None
         raise Wrong(
             f"{wrong}\n  In the names of this exercise: dh0 and dc0 are dh_prev and dc_prev of the "
             "first step; the gradient of the final state comes in by dh and dc_next of the last."

@@ -105,6 +105,11 @@ def call(student: Callable, *arguments: Any) -> Any:
             f"It stops with {type(error).__name__}: {error}{line}\n  when given {shapes}."
         ) from None
     for name, before, after in zip(_names(student, arguments), arguments, given, strict=True):
+        if not _equal(before, after) and isinstance(before, Mapping):
+            raise Wrong(
+                f"It changes the arrays in its argument {name!r}: make a new dictionary of new "
+                "arrays. (The .copy() of a dictionary holds the same arrays.)"
+            )
         if not _equal(before, after):
             raise Wrong(
                 f"It changes its argument {name!r}: work on a copy, {name}.copy(), or make a new "
@@ -186,7 +191,10 @@ def _difference(name: str, axes: Sequence[str], got: Any, right: Any) -> str:
     if isinstance(right, (str, bool, list)) and not _numeric(right):
         return "" if got == right else f"{name}: expected {right!r}, got {got!r}."
     try:
-        got = np.asarray(got, np.float64)
+        got = np.asarray(got)
+        if np.iscomplexobj(got) and got.imag.any():
+            return f"{name}: expected real numbers, got complex ones. Is their size meant, np.abs?"
+        got = got.real.astype(np.float64)
     except (TypeError, ValueError):
         return f"{name}: expected numbers, got {type(got).__name__}."
     right = np.asarray(right, np.float64)
@@ -198,7 +206,8 @@ def _difference(name: str, axes: Sequence[str], got: Any, right: Any) -> str:
     if not wrong.any():
         return ""
     where = tuple(int(k) for k in np.argwhere(wrong)[0])
-    values = f"yours {got[where]:.6g}, right {right[where]:.6g}"
+    digits = 6 if f"{got[where]:.6g}" != f"{right[where]:.6g}" else 12
+    values = f"yours {got[where]:.{digits}g}, right {right[where]:.{digits}g}"
     if not where:
         return f"{name}: {values}."
     place = ", ".join(
@@ -223,7 +232,7 @@ def _same(got: Any, other: Any) -> bool:
             and all(_same(a, b) for a, b in zip(got, other, strict=True))
         )
     try:
-        a, b = np.asarray(got, np.float64), np.asarray(other, np.float64)
+        a, b = np.asarray(got, np.complex128), np.asarray(other, np.complex128)
     except (TypeError, ValueError):
         return type(got) is type(other) and bool(got == other)
     return a.shape == b.shape and np.allclose(a, b, rtol=1e-7, atol=1e-10, equal_nan=True)

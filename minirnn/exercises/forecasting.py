@@ -69,7 +69,7 @@ def cut_windows(student: Callable) -> str:
             "the windows begin one step too late, and hold their own targets": lambda s, n: _cut(
                 s[1:], n, len(s) - n, target=-1
             ),
-            "the windows do not overlap: each begins one step after the one before it": (
+            "the windows do not overlap; each should begin one step after the one before it": (
                 lambda s, n: _cut(s, n, every=n)
             ),
             "time runs backwards: x[0] must be the oldest value of a window": (

@@ -39,6 +39,11 @@ def bptt_windows(student: Callable) -> str:
         for window in found:
             if not isinstance(window, (tuple, list)) or len(window) != 3:
                 raise Wrong(f"Expected windows (begin, first, end), three numbers, got {window!r}.")
+        if len(found) != len(_windows(*case)):
+            raise Wrong(
+                f"T, k1, k2 = {case}: expected a window for each block of k1 steps, "
+                f"{len(_windows(*case))} in all, got {len(found)}."
+            )
 
     def columns(function):
         @functools.wraps(function)
@@ -52,7 +57,7 @@ def bptt_windows(student: Callable) -> str:
         "the k2 steps are counted back from the first step of the block. They include the "
         "block: count from its end": {"back": "first"},
         "the last block ends after T": {"cut": False},
-        "the last block begins where a whole one would have begun: count from its own end": {
+        "the last window begins where it would if its block were whole: count from its own end": {
             "back": "block"
         },
         "the last block, which is shorter, is left out": {"whole": True},
@@ -65,6 +70,9 @@ def bptt_windows(student: Callable) -> str:
     known["end is the last step of the block: for a slice it must be the step after the last"] = (
         lambda *case: [(begin, first, end - 1) for begin, first, end in _windows(*case)]
     )
+    known["begin and first are in each other's place: (begin, first, end)"] = lambda *case: [
+        (first, begin, end) for begin, first, end in _windows(*case)
+    ]
     known["k2 does not matter in yours: each window is its block alone"] = lambda T, k1, k2: (
         _windows(T, k1, k1)
     )

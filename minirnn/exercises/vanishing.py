@@ -51,6 +51,10 @@ def spectral_scale(student: Callable) -> str:
                 np.array([[1.0, 5.0], [0.0, 0.5]]),
                 1.0,
             ),
+            "diagonal 1, 2; radius 4: the largest is not the first, and must grow": (
+                np.diag([1.0, 2.0]),
+                4.0,
+            ),
             "random numbers (6, 6), radius 1.2": (rng.normal(size=(6, 6)), 1.2),
         },
         {
@@ -59,9 +63,18 @@ def spectral_scale(student: Callable) -> str:
             "the Frobenius norm is made the radius (np.linalg.norm of a matrix, without 2)": scaled(
                 np.linalg.norm
             ),
+            "the first eigenvalue is taken for the largest: eigvals does not sort them": scaled(
+                lambda W: np.abs(np.linalg.eigvals(W))[0]
+            ),
+            "a matrix whose radius is below the one asked for is left as it is: scale it up": (
+                lambda W, radius: W * min(1.0, radius / _radius(W))
+            ),
             "the largest entry is made the radius": scaled(lambda W: np.abs(W).max()),
             "the largest eigenvalue, not the largest in size: take np.abs of all before max": (
                 eigenvalue_not_size
+            ),
+            "the largest eigenvalue, maybe a complex number: take np.abs of all before max": scaled(
+                lambda W: np.linalg.eigvals(W).max()
             ),
             "the largest real part is taken for the size of a complex eigenvalue": scaled(
                 lambda W: np.abs(np.linalg.eigvals(W).real).max()

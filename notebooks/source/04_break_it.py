@@ -163,7 +163,7 @@ assert max(errors.max() for errors in nothing_wrong.values()) < 1e-13  # white a
 #    `dc0` is not: it is $dc * f$, and $da_g$ does not come into it.
 # 3. **Later columns** are dark nearly everywhere. The wrong $da_g$ goes into $dh$ of the step before, and
 #    from there into all gates. That is damage, not cause.
-# 4. **White above the diagonal**: the loss of step 2 does not depend on `x[3]`. Its gradient is
+# 4. **White below the diagonal** of the rows `dx`: the loss of step 2 does not depend on `x[3]`. Its gradient is
 #    zero, and so it was here.
 #
 # **Predict:** how would the map look if all the `da` were right, and `dW_x` alone were wrong? And if
@@ -296,7 +296,9 @@ assert smallest > 0.01
 white_in_all_steps = [k for k, m in maps.items() if max(e[:4].max() for e in m.values()) < 1e-13]
 white_at_step_0 = [k for k, m in maps.items() if max(e[0] for e in m.values()) < 1e-13]
 print(f"seen in the final state only: {len(white_in_all_steps)} of the ten")
-print(f"white in column 0: {len(white_at_step_0)} of the ten")
+print(
+    f"white in column 0: {len(white_at_step_0)} of the ten (not the two that are right at one step)"
+)
 assert len(white_in_all_steps) == 1 and len(white_at_step_0) == 2
 named = [v.verdict for v in reports if v.verdict.startswith(("dh0", "dc0"))]
 assert len(named) == 2 and sum("T = 2" in v.verdict for v in reports) == 2

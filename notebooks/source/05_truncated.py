@@ -175,6 +175,7 @@ assert biases["LSTM, forget bias 4"][-1] > 0.1
 # \qquad\qquad \frac{dL_t}{dw} = \frac{\partial L_t}{\partial h_{t-1}} P_{t-1} + \frac{\partial
 # L_t}{\partial w}$$
 #
+# ($P_t$ is $dh_t/dw$ through the whole past; $\partial h_t / \partial w$ is what $w$ does within the step.)
 # It is exact. $P$ has a row for each unit and a column for each weight, about $H \cdot H^2$ numbers.
 
 # %%

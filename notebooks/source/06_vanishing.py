@@ -61,7 +61,7 @@ assert norms["radius 1.2"][0] > 10
 # %% [markdown]
 # Across: the step; read it from right to left, as the gradient goes. Up: its length, logarithmic. With
 # radius 0.8 it falls by the same factor at each step: a straight line. 0.8 does not look like little,
-# but a hundred times 0.8 is nothing. With 1.2 it grows, and less evenly; we come to that.
+# but multiplied by itself a hundred times it is $2 \cdot 10^{-10}$. With 1.2 it grows, and less evenly; we come to that.
 #
 # What do you do with a gradient of $10^{-10}$? It is there, and it is right. But it is added to the
 # gradients of the late steps, which are of size 1, and it is lost in them. The network learns what is
@@ -108,7 +108,8 @@ assert measured["radius 0.8"].norms[0] > 0.01 * measured["radius 0.8"].bounds[0]
 assert measured["radius 1.2"].norms[0] < 1e-3 * measured["radius 1.2"].bounds[0]
 
 # %% [markdown]
-# Across: the step. Up: how strongly the last state depends on the state at that step, and the bound.
+# Across: the step, 0 the initial state. Up: how strongly the last state ($s$ in the label, here $h$) depends
+# on the state at that step, and the bound.
 # With radius 0.8 the two go together: the bound is below 1, so the gradient *must* vanish. With 1.2
 # the bound only says that it *may* explode. It does grow, but by far less than the bound. Something
 # holds it back.
@@ -143,7 +144,7 @@ assert growth[:5].min() > 1.1 > 1.05 > growth[40:].mean()
 # radius 1.2 the states grow until tanh flattens, and the flat part multiplies each step by
 # less than 1: $1.2 \cdot 0.82 \approx 1$. Only in the first steps, where the states are still small, does
 # the gradient grow by 1.2 a step: look at the left end of the pictures above. So a tanh network does not explode for ever. But it pays: its
-# units sit where they hardly react. With relu, whose derivative is 1 wherever it is on, nothing
+# units sit, on average, where they react to a change by only 0.82 of what they would at zero. With relu, whose derivative is 1 wherever it is on, nothing
 # holds the growth back.
 #
 # ## Eigenvalues
@@ -174,7 +175,8 @@ assert powers[0] > 1.8 and powers[2] < 1e6 < 1e20 < powers[0] ** 100
 # %% [markdown]
 # Each point is an eigenvalue in the complex plane; the grey circle has radius 1. Those of an orthogonal
 # matrix lie *on* a circle. Those of the Gaussian one fill the disc: most directions fade, a few
-# at the rim stay or grow a little. Its norm is near 2, and says nearly nothing about its 100th power.
+# at the rim stay or grow a little at each step (1.11 a step is $3 \cdot 10^4$ after 100). Its norm is near
+# 2, and $2^{100}$ is more than twenty powers of ten too much.
 #
 # **Exercise 1.** Write `spectral_scale(W, radius)`: `W` $(H, H)$, multiplied by the one number
 # that makes its spectral radius `radius`. (`np.linalg.eigvals` gives the eigenvalues.)
@@ -379,7 +381,7 @@ assert len(tame) == 100 and np.isfinite(tame).all() and adam.max() > 1e4
 # product of the forget gates and nothing else.
 #
 # **Predict, then run:** an LSTM begins with a forget bias of 1, $\sigma(1) = 0.73$. How much is left
-# after 99 steps? More than in the tanh network of radius 0.8?
+# after 98 steps? More than in the tanh network of radius 0.8?
 
 # %%
 kept = {}
@@ -402,7 +404,7 @@ assert left["forget bias 1"] < norms["radius 0.8"][0]
 # %% [markdown]
 # Across: the step. Up: the gradient of the cell. Straight lines again. **An LSTM vanishes too**, with
 # a bias of 1 even faster than the tanh network of radius 0.8. What it has is a factor that can *be* near 1 and
-# stay there: with a bias of 5 more than a tenth is left, and training can move every unit's gate
+# stay there: with a bias of 5 about half is left, and training can move every unit's gate
 # to where it is needed. In a tanh network the matrix is the same
 # at all steps, whatever is read; the forget gate is computed anew at each step, and can be open while
 # there is something to keep and shut when there is not.

@@ -108,7 +108,7 @@ exercises.check(cut_windows)
 # %% [markdown]
 # ## Scaling
 #
-# Networks start with weights of size 1 or so, and their gates are steep around 0. So the series is
+# Networks start with weights below 1, and their gates are steep around 0. So the series is
 # scaled: $s = (y - \text{mean}) / \text{std}$, by the mean and the standard deviation. **Of what?** In
 # the real world, at the split, the future is not there yet. So: of the training part.
 #
@@ -235,7 +235,7 @@ assert min(each) > 2 * rmse(naive["season and growth"] - y[test])
 
 # %% [markdown]
 # In the training months the errors are less than half of persistence's. In the test months the
-# network is no better than *season*, on average, and more than twice as far off as *season and
+# network is no better than persistence, on average, worse than *season*, and more than twice as far off as *season and
 # growth*, which has no weights at all. The range over seeds is wide: with one run each, you could
 # report nearly what you like.
 #
@@ -327,7 +327,8 @@ assert abs(wide / rmse(free["season, repeated"] - y[test]) - 1) < 0.15
 # $$u_t = \log y_t - \log y_{t-12}$$
 #
 # has the season taken out; the logarithm turns a season that grows in proportion into one
-# that is added. The network forecasts by how much $u$ *changes*, $\hat u_t = u_{t-1} + \text{std} \, \hat v_t$,
+# that is added. The network forecasts by how much $u$ *changes*, $\hat u_t = u_{t-1} + \text{std}_u \, \hat v_t$
+# ($\hat v_t$ is its answer, $\text{std}_u$ the standard deviation of $u$ in the training part),
 # and the forecast of $y$ is $\hat y_t = y_{t-12} \exp(\hat u_t)$. With a change of 0 this is *season
 # and growth*: the network begins at the best baseline and is asked for the rest.
 

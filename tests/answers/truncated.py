@@ -56,6 +56,11 @@ WRONG = {
         (lambda T, k1, k2: right(T // k1 * k1, k1, k2), "left out"),
         (made("max(end - k2 + 1, 0)"), "too short"),
         (made("max(end - k2 - 1, 0)"), "too long"),
+        (
+            lambda T, k1, k2: right(T, 1, k2),
+            "a window for each block of k1 steps, 1 in all, got 4",
+        ),
+        (lambda T, k1, k2: [(b, a, c) for a, b, c in right(T, k1, k2)], "in each other's place"),
         (lambda T, k1, k2: [w[::2] for w in right(T, k1, k2)], "three numbers"),
         (
             lambda T, k1, k2: [(b, f, e - 1) for b, f, e in right(T, k1, k2)],

@@ -67,6 +67,11 @@ def half(grads, max_norm):
     return clipped(grads, 0.5 * max_norm / norm if norm > max_norm else 1.0), norm
 
 
+def nearly(grads, max_norm):
+    norm = total(grads)
+    return clipped(grads, max_norm / (norm + 1e-6) if norm > max_norm else 1.0), norm
+
+
 def real_part(W, radius):
     with np.errstate(all="ignore"):
         return W * (radius / np.linalg.eigvals(W).real.max())
@@ -80,7 +85,8 @@ WRONG = {
         (squared, "square root"),
         (sum_of_norms, "added up"),
         (norm_after, "norm after clipping"),
-        (in_place, "changes its argument 'grads'"),
+        (in_place, "The .copy() of a dictionary"),
+        (nearly, "yours 0.59999988"),
         (no_norm, "Expected two results"),
         (by_zero, "all zeros"),
         (half, "W alone"),
@@ -94,6 +100,9 @@ WRONG = {
         (lambda W, radius: radius * W, "without being divided"),
         (lambda W, radius: W / np.abs(np.linalg.eigvals(W)).max(), "is not used"),
         (lambda W, radius: (W * radius / np.linalg.eigvals(W).max()).real, "np.abs of all"),
+        (lambda W, radius: W * radius / abs(np.linalg.eigvals(W))[0], "does not sort"),
+        (lambda W, radius: W * min(1, radius / abs(np.linalg.eigvals(W)).max()), "scale it up"),
+        (lambda W, radius: W * radius / np.linalg.eigvals(W).max(), "maybe a complex number"),
         (real_part, "largest real part of an eigenvalue"),
         (lambda W, radius: W * (radius / abs(np.linalg.eigvals(W)).min()), "diagonal 2, 1"),
         (lambda W, radius: radius / np.abs(np.linalg.eigvals(W)).max(), "the shape (2, 2)"),
