@@ -392,8 +392,10 @@ def rate(name, s):
 
 
 for T in (0.3, 0.7, 1.0, 1.5):
-    drawn = mr.sample(model, [newline], T, rng=1)
-    written = "".join(alphabet[next(drawn)[0]] for _ in range(2000))
+    dice, written = np.random.default_rng(1), ""
+    for k in range(10):  # ten times it goes on from a hundred letters of the test text
+        drawn = mr.sample(model, test[1000 * k : 1000 * k + 100], T, rng=dice)
+        written += "".join(alphabet[next(drawn)[0]] for _ in range(200))
     rate(f"T = {T}", written)
     print(written[:180] + "\n")
 rate("by frequency", "".join(alphabet[k] for k in rng.choice(V, 2000, p=frequency)))
