@@ -8,6 +8,7 @@ compiles, takes vectors as values, and keeps in registers what fits.
 """
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, errors
@@ -23,34 +24,35 @@ VECTOR, ROWS = (64, 8) if _features.get("avx512f") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
 MOST_ROWS = 64  # for which one panel is used: their left factors stay in the second cache
 MOST_TERMS = 256  # of a sum that are added at once: so much of a panel stays in the nearest cache
+MOST_PANELS = 4  # at once for a single row: an addition takes four times as long as the next waits
 
 
-def tile(start, left, panel, out):
-    """``out = start + left panel``, with the sum over k in order.
+def tile(start, left, panels, out):
+    """``out = start + left [panels side by side]``, with the sum over k in order.
 
-    out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panel (K, C), where C numbers
-    fill ``WIDTH`` bytes, n is at most C, and m at most ``MOST_ROWS``. The numbers of a row lie side
-    by side in memory, except in left, which may have any strides. Not compiled, it is this line,
-    but for rounding:
+    out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panels (P, K, C), where C
+    numbers fill ``WIDTH`` bytes, n is at most P*C, m at most ``MOST_ROWS``, and P is 1, or at most
+    ``MOST_PANELS`` where m is 1. The numbers of a row lie side by side in memory, except in left,
+    which may have any strides. Not compiled, it is these lines, but for rounding:
     """
-    out[:] = start + (left @ panel)[:, : out.shape[1]]
+    out[:] = start + (left @ np.concatenate(panels, axis=1))[:, : out.shape[1]]
 
 
 @overload(tile)
-def _compiled(start, left, panel, out):
-    if not start.dtype == left.dtype == panel.dtype == out.dtype:
+def _compiled(start, left, panels, out):
+    if not start.dtype == left.dtype == panels.dtype == out.dtype:
         raise errors.TypingError("a product of numbers of several kinds")
 
-    def run(start, left, panel, out):
-        (m, n), C = out.shape, panel.shape[1]
+    def run(start, left, panels, out):
+        (m, n), (P, _, C) = out.shape, panels.shape
         whole_start, whole_out = start, out
-        if n < C:  # vectors are loaded and stored whole, so in a matrix of full width
-            whole_start = whole_out = _scratch(out)  # type: ignore[call-arg]
+        if n < P * C:  # vectors are loaded and stored whole, so in a matrix of full width
+            whole_start = whole_out = _scratch(out, P)  # type: ignore[call-arg]
             for row in range(m):
-                for j in range(C):
+                for j in range(P * C):
                     whole_start[row, j] = start[row % len(start), j] if j < n else 0
-        _tile(whole_start, left, panel, whole_out)  # type: ignore[call-arg]
-        if n < C:
+        _tile(whole_start, left, panels, whole_out)  # type: ignore[call-arg]
+        if n < P * C:
             for row in range(m):
                 for j in range(n):
                     out[row, j] = whole_out[row, j]
@@ -59,8 +61,8 @@ def _compiled(start, left, panel, out):
 
 
 @intrinsic
-def _scratch(typing_context, out):
-    """A matrix with as many rows as out, ``WIDTH`` bytes wide, until the function returns."""
+def _scratch(typing_context, out, P):
+    """A matrix with as many rows as out, as wide as P panels, until the function returns."""
 
     def write(context, builder, signature, arguments):
         array, size = context.make_array(out), out.dtype.bitwidth // 8
@@ -69,7 +71,8 @@ def _scratch(typing_context, out):
             place.align = VECTOR
         matrix = array(context, builder)
         rows, _ = cgutils.unpack_tuple(builder, array(context, builder, arguments[0]).shape, 2)
-        columns, stride, itemsize = (rows.type(n) for n in (WIDTH // size, WIDTH, size))
+        itemsize, stride = rows.type(size), builder.mul(arguments[1], rows.type(WIDTH))
+        columns = builder.udiv(stride, itemsize)
         arrayobj.populate_array(
             matrix,
             data=builder.bitcast(place, matrix.data.type),
@@ -80,36 +83,52 @@ def _scratch(typing_context, out):
         )
         return matrix._getvalue()
 
-    return out(out), write
+    return out(out, P), write
 
 
 @intrinsic
-def _tile(typing_context, start, left, panel, out):
-    return types.void(start, left, panel, out), _write
+def _tile(typing_context, start, left, panels, out):
+    return types.void(start, left, panels, out), _write
 
 
 def _write(context, builder, signature, arguments):
-    """Write the instructions: a loop over whole tiles, and a version for each number of rows that
-    can be left over."""
+    """Write the instructions: for a single row a version for each number of panels; for more a loop
+    over whole tiles, and a version for each number of rows that can be left over."""
     matrices = [
         context.make_array(kind)(context, builder, value)
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
     number = context.get_value_type(signature.args[0].dtype)
     M = cgutils.unpack_tuple(builder, matrices[-1].shape, 2)[0]
-    tiles = builder.udiv(M, ir.Constant(M.type, ROWS))
-    with cgutils.for_range(builder, tiles) as loop:
-        first = builder.mul(loop.index, ir.Constant(M.type, ROWS))
-        _write_rows(builder, number, first, ROWS, (loop.index, tiles), *matrices)
-    first = builder.mul(tiles, ir.Constant(M.type, ROWS))
+    P = cgutils.unpack_tuple(builder, matrices[2].shape, 3)[0]
+    zero, whole = ir.Constant(M.type, 0), ir.Constant(M.type, ROWS)
     end = builder.append_basic_block()
-    choice = builder.switch(builder.sub(M, first), end)
-    for rows in range(1, ROWS):
-        block = builder.append_basic_block()
-        choice.add_case(ir.Constant(M.type, rows), block)
-        builder.position_at_end(block)
-        _write_rows(builder, number, first, rows, None, *matrices)
-        builder.branch(end)
+
+    def versions(choice, numbers, write):
+        for n in numbers:
+            block = builder.append_basic_block()
+            choice.add_case(ir.Constant(M.type, n), block)
+            builder.position_at_end(block)
+            write(n)
+            builder.branch(end)
+
+    one_panel = builder.append_basic_block()
+    versions(
+        builder.switch(P, one_panel),
+        range(2, MOST_PANELS + 1),
+        lambda n: _write_rows(builder, number, zero, 1, n, None, *matrices),
+    )
+    builder.position_at_end(one_panel)
+    tiles = builder.udiv(M, whole)
+    with cgutils.for_range(builder, tiles) as loop:
+        first = builder.mul(loop.index, whole)
+        _write_rows(builder, number, first, ROWS, 1, (loop.index, tiles), *matrices)
+    first = builder.mul(tiles, whole)
+    versions(
+        builder.switch(builder.sub(M, first), end),
+        range(1, ROWS),
+        lambda n: _write_rows(builder, number, first, n, 1, None, *matrices),
+    )
     builder.position_at_end(end)
     return context.get_dummy_value()
 
@@ -123,26 +142,28 @@ def _write_fetch(builder, place):
     builder.call(fetch, [place, to_read, second_cache, data])
 
 
-def _write_rows(builder, number, first, rows, share, start, left, panel, out):
+def _write_rows(builder, number, first, rows, count, share, start, left, panels, out):
     """Write the instructions for::
 
-        sums[r] = start[r]                      for r in 0 ... rows-1, two vectors each
+        sums[r] = start[r]                      for r in 0 ... rows-1, two vectors for each panel
         for k in 0 ... K-1:                     the only loop at run time
-            sums[r] += left[r, k] * panel[k]    for every r
+            sums[r] += left[r, k] * panels[:, k]    for every r
         out[r] = sums[r]
 
     Python's own loops are over by then: each turn of them has written one instruction.
 
-    share: (number of this tile, number of tiles), or None. While at work on one panel, each tile
-    sends for a part of the next, which lies behind it in memory (and behind the last one for what
-    happens to be there, or for nothing: this is allowed). Weights of 512 units are more than the
-    processor's inner caches hold, and the first tile would wait for them.
+    count: the number of panels. share: (number of this tile, number of tiles), or None. While at
+    work on one panel, each tile sends for a part of the next, which lies behind it in memory (and
+    behind the last one for what happens to be there, or for nothing: this is allowed). Weights of
+    512 units are more than the processor's inner caches hold, and the first tile would wait for
+    them.
     """
     size = 4 if isinstance(number, ir.FloatType) else 8
     vector = ir.VectorType(number, VECTOR // size)
-    K, _ = cgutils.unpack_tuple(builder, panel.shape, 2)
-    strides = [cgutils.unpack_tuple(builder, m.strides, 2) for m in (start, left, panel, out)]
-    (start_stride, _), (left_stride, left_k_stride), (panel_stride, _), (out_stride, _) = strides
+    _, K, _ = cgutils.unpack_tuple(builder, panels.shape, 3)
+    panel_stride, k_stride, _ = cgutils.unpack_tuple(builder, panels.strides, 3)
+    strides = [cgutils.unpack_tuple(builder, m.strides, 2) for m in (start, left, out)]
+    (start_stride, _), (left_stride, left_k_stride), (out_stride, _) = strides
     one_row = builder.icmp_signed("==", cgutils.unpack_tuple(builder, start.shape, 2)[0], K.type(1))
     start_stride = builder.select(one_row, K.type(0), start_stride)
 
@@ -160,7 +181,9 @@ def _write_rows(builder, number, first, rows, share, start, left, panel, out):
         lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return builder.shuffle_vector(some, some, lane_zero)
 
-    vectors = [ir.Constant(K.type, 0), ir.Constant(K.type, VECTOR)]  # where in a row, in bytes
+    vectors = [
+        ir.Constant(K.type, v * VECTOR) for v in range(2 * count)
+    ]  # where in a row, in bytes
 
     def rows_of(matrix, stride):
         for r in range(rows):
@@ -172,20 +195,24 @@ def _write_rows(builder, number, first, rows, share, start, left, panel, out):
     ]
     if share is not None:
         number_of_tile, tiles = share
-        fetch_stride = builder.udiv(panel_stride, tiles)
-        to_part = builder.add(panel_stride, builder.mul(fetch_stride, number_of_tile))
+        fetch_stride = builder.udiv(k_stride, tiles)
+        to_part = builder.add(k_stride, builder.mul(fetch_stride, number_of_tile))
         part = builder.mul(K, to_part)
     with cgutils.for_range(builder, K) as loop:
         if share is not None:
             place = builder.mul(loop.index, fetch_stride)
-            _write_fetch(builder, address(panel, ir.IntType(8), part, place))
-        panel_offset = builder.mul(loop.index, panel_stride)
+            _write_fetch(builder, address(panels, ir.IntType(8), part, place))
+        k_offset = builder.mul(loop.index, k_stride)
         left_offset = builder.mul(loop.index, left_k_stride)
-        w = [builder.load(address(panel, vector, panel_offset, v), align=size) for v in vectors]
+        w = [
+            builder.load(address(panels, vector, panel_offset, k_offset, v), align=size)
+            for panel_offset in [builder.mul(panel_stride, K.type(p)) for p in range(count)]
+            for v in vectors[:2]
+        ]
         for r in range(rows):
             place = address(left, number, scaled(left_stride, r), left_offset)
             left_rk = broadcast(builder.load(place))
-            for v in range(2):
+            for v in range(2 * count):
                 product = builder.fmul(left_rk, w[v], flags=("contract",))
                 total = builder.fadd(builder.load(sums[r][v]), product, flags=("contract",))
                 builder.store(total, sums[r][v])

@@ -15,7 +15,7 @@ import numpy as np
 from minirnn import threads
 from minirnn._jit import for_kernels, jit
 from minirnn._memory import empty
-from minirnn._tile import MOST_ROWS, MOST_TERMS, WIDTH, tile
+from minirnn._tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, tile
 
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
@@ -117,13 +117,14 @@ def add_product(start, left, W, out):
         raise ValueError("matrices whose sizes do not fit")
     if not out.strides[1] == start.strides[1] == out.itemsize:
         raise ValueError("a matrix whose rows do not lie side by side")
+    at_once = MOST_PANELS if M == 1 else 1
     for first in range(0, M, MOST_ROWS):
         rows = slice(first, first + MOST_ROWS)
         start_rows = rows if len(start) == M else slice(0, 1)
-        for p in range(P):
-            columns = slice(p * C, p * C + C)
+        for p in range(0, P, at_once):
+            columns = slice(p * C, (p + at_once) * C)
             out_part, so_far = out[rows, columns], start[start_rows, columns]
             for k in range(0, K, MOST_TERMS):
                 terms = slice(k, k + MOST_TERMS)
-                tile(so_far, left[rows, terms], W[p, terms], out_part)
+                tile(so_far, left[rows, terms], W[p : p + at_once, terms], out_part)
                 so_far = out_part

@@ -8,7 +8,7 @@ from minirnn._jit import for_kernels
 from minirnn.products import add_product, panels, times, weight_gradients
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
-          (10, 700, 40)]  # fmt: skip
+          (10, 700, 40), (1, 3, 40), (1, 7, 100), (1, 300, 200)]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-12)])
@@ -32,7 +32,7 @@ def test_add_product(M, K, N, dtype, tolerance):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
 def test_a_row_has_the_same_bits_in_any_batch():
     rng = np.random.default_rng(0)
-    a, W, out = rng.normal(size=(70, 50)), panels(rng.normal(size=(50, 40))), np.zeros((70, 40))
+    a, W, out = rng.normal(size=(70, 50)), panels(rng.normal(size=(50, 200))), np.zeros((70, 200))
     add_product(np.zeros_like(out), a, W, out)
     for rows in (slice(0, 1), slice(3, 10), slice(1, 70), slice(69, 70)):
         part = np.zeros_like(out[rows])
