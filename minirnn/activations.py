@@ -63,50 +63,59 @@ FUNCTIONS = (tanh, sigmoid, relu, exp, dtanh, dsigmoid, drelu)
 # ---- The same functions for the kernels, on one float32 or float64 ------------------------------
 
 
-def _exp_parts(
-    dtype, int_type, mantissa_bits, exponent_bias, lowest, highest, degree, ln2, ln2_low
-):
+def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_low):
     """Make a function of x that returns ``two_k, p`` with ``exp(x) = two_k * (1 + p)``.
 
     Range reduction as in fdlibm (Sun Microsystems, 1993): with k the integer nearest to
     x / ln 2, the rest r = x - k ln 2 lies within +-0.35, where a Taylor polynomial of exp(r) - 1
     is exact to the last bit. ln 2 comes in two parts, so that k times the first one is exact.
-    2**k is built from its bits. From
-    (exponent_bias + 1/2) ln 2 on, just below where exp itself overflows, two_k is infinite.
+
+    A number from 2**mantissa_bits on has no bits for a fraction. So to add such a number rounds
+    x / ln 2, and k stands in the last bits of the sum. If exponent_bias is added too, these bits,
+    moved to where a float has its exponent, are 2**k. They are 0 for the lowest x, where exp is 0
+    but for numbers of less than full precision, and infinity for k = exponent_bias + 1, just below
+    where exp itself overflows; x must not be larger than that.
     """
-    log2_e, half, zero = dtype(1 / math.log(2)), dtype(0.5), dtype(0)
-    lowest, highest, ln2, ln2_low = dtype(lowest), dtype(highest), dtype(ln2), dtype(ln2_low)
-    bits, bias = int_type(mantissa_bits), int_type(exponent_bias)
-    coefficients = tuple(dtype(1 / math.factorial(n)) for n in range(degree, 1, -1))
+    log2_e, ln2, ln2_low = dtype(1 / math.log(2)), dtype(ln2), dtype(ln2_low)
+    whole, bits = dtype(1.5 * 2**mantissa_bits + exponent_bias), int_type(mantissa_bits)
+    lowest = dtype(-exponent_bias * math.log(2))
+    taylor = [dtype(1 / math.factorial(n)) for n in range(degree, 1, -1)]
+    odd_first, even_first, *rest = taylor
+    pairs = tuple(zip(rest[::2], rest[1::2], strict=True))
 
     @inline
     def exp_parts(x):
-        # Comparisons with NaN are false, so that a NaN passes both lines and ends up in r.
-        x = lowest if x < lowest else x
-        x = highest if x > highest else x
-        k = np.floor(x * log2_e + half)
+        x = lowest if x < lowest else x  # not so for a NaN, which ends up in r
+        sum_with_k = x * log2_e + whole
+        k = sum_with_k - whole
         r = x - k * ln2 - k * ln2_low
-        q = zero
-        for coefficient in coefficients:
-            q = q * r + coefficient
-        p = r + r * r * q
-        two_k = int_type((int_type(k) + bias) << bits).view(dtype)
+        # The odd and the even powers of r by themselves: two short chains of sums, each of which
+        # has to wait for the one before, take less time than a long one.
+        r2, odd, even = r * r, odd_first, even_first
+        for odd_coefficient, even_coefficient in pairs:
+            odd = odd * r2 + odd_coefficient
+            even = even * r2 + even_coefficient
+        p = r + r2 * (even + odd * r)
+        two_k = int_type(dtype(sum_with_k).view(int_type) << bits).view(dtype)
         return two_k, p
 
     return exp_parts
 
 
-def _kernel_functions(dtype, exp_parts, lowest):
+def _kernel_functions(dtype, exp_parts, highest):
     """Versions of the seven functions above for scalars of one dtype.
 
-    Every constant has that dtype: to Numba ``1 - s`` with a float32 ``s`` is a float64.
+    highest: where exp is infinite. Every constant has that dtype: to Numba ``1 - s`` with a
+    float32 ``s`` is a float64.
     """
-    zero, one, two, lowest = dtype(0), dtype(1), dtype(2), dtype(lowest)
+    zero, one, two, highest = dtype(0), dtype(1), dtype(2), dtype(highest)
 
     @inline
     def sigmoid_(a):
-        two_k, p = exp_parts(-a)
-        return one / (one + two_k * (one + p))
+        # With e = exp(-|a|), which cannot overflow: 1 / (1 + e), or e / (1 + e) where a < 0.
+        two_k, p = exp_parts(-abs(a))
+        e = two_k + two_k * p
+        return (e if a < zero else one) / (one + e)
 
     @inline
     def tanh_(a):
@@ -121,8 +130,8 @@ def _kernel_functions(dtype, exp_parts, lowest):
 
     @inline
     def exp_(a):
-        two_k, p = exp_parts(a)
-        return zero if a < lowest else two_k * (one + p)
+        two_k, p = exp_parts(highest if a > highest else a)
+        return two_k * (one + p)
 
     @inline
     def dsigmoid_(s):
@@ -140,12 +149,12 @@ def _kernel_functions(dtype, exp_parts, lowest):
     return dict(zip(FUNCTIONS, versions, strict=True))
 
 
-_EXP64 = _exp_parts(np.float64, np.int64, 52, 1023, -708.0, 709.9, 13,
+_EXP64 = _exp_parts(np.float64, np.int64, 52, 1023, 13,
                     6.93147180369123816490e-01, 1.90821492927058770002e-10)  # fmt: skip
-_EXP32 = _exp_parts(np.float32, np.int32, 23, 127, -87.3, 88.8, 7, 0.693359375, -2.12194440e-4)
+_EXP32 = _exp_parts(np.float32, np.int32, 23, 127, 7, 0.693359375, -2.12194440e-4)
 _BY_DTYPE = {
-    types.float64: _kernel_functions(np.float64, _EXP64, -708.0),
-    types.float32: _kernel_functions(np.float32, _EXP32, -87.3),
+    types.float64: _kernel_functions(np.float64, _EXP64, 709.7),
+    types.float32: _kernel_functions(np.float32, _EXP32, 88.7),
 }
 _JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
 

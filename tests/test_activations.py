@@ -17,10 +17,11 @@ def kernel(out, a):
         out[3, k] = dtanh(out[0, k])
         out[4, k] = dsigmoid(out[1, k])
         out[5, k] = exp(-abs(a[k]))
+        out[6, k] = exp(a[k])
 
 
 def run(a):
-    out = np.empty((6, a.size), a.dtype)
+    out = np.empty((7, a.size), a.dtype)
     kernel(out, a)
     return out
 
@@ -67,7 +68,24 @@ def test_the_ends_are_exact_and_nan_stays_nan(dtype):
     assert out[1, :4].tolist() == [1, 1, 0, 0]
     assert out[2, :4].tolist() == [np.inf, a[1], 0, 0]
     assert out[5, :4].tolist() == [0, 0, 0, 0]
+    assert out[6, :4].tolist() == [np.inf, np.inf, 0, 0]
     assert np.isnan(out[:, 4]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_next_to_the_ends_nothing_jumps(dtype):
+    largest = np.log(np.finfo(dtype).max)
+    a = np.linspace(-1.1 * largest, 1.1 * largest, 20_001).astype(dtype)
+    tanh_, sigmoid_, _, _, _, _, exp_ = run(a)
+    tiny, huge = np.finfo(dtype).tiny, np.finfo(dtype).max
+    for value, exact in ((sigmoid_, sigmoid(a.astype(np.longdouble))),
+                         (exp_, np.exp(a.astype(np.longdouble)))):  # fmt: skip
+        inside = (exact > tiny) & (exact < huge / 2)
+        assert ulps(value[inside], exact[inside]).max() < 4
+        assert (np.abs(value[exact <= tiny]) <= tiny).all()
+        assert (value[exact > huge] == np.inf).all()
+        assert (np.diff(value[np.isfinite(value)]) >= 0).all()
+    assert (tanh_ == np.sign(a))[np.abs(a) > 20].all()
 
 
 def test_values_rise_with_their_argument_where_range_reduction_changes():
