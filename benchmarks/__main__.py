@@ -3,7 +3,9 @@
 Beside minirnn it needs ``pip install '.[bench]'``; peers that are missing are named as missing. Our
 functions and the others' take turns in one process, with the same number of threads. In each turn
 the first call is not counted, since a library's idle threads may still wait, busily, for more work
-when the other begins; nor is compilation. A time is the median of the turns' medians.
+when the other begins; nor is compilation. A time is the median of the turns' medians. The turns of
+a case are taken in two parts, some minutes apart: a machine that others use too is not always
+equally fast, and that does not slow down everybody's code by the same factor.
 
 ``python -m benchmarks --compare OLD.json NEW.json`` lists what has become slower by a tenth or
 more, and ends with code 1 if there is anything.
@@ -18,6 +20,7 @@ import platform
 import time
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 import minirnn as mr
@@ -32,7 +35,7 @@ def timed(quick, turns, seconds):
     def case(section, make, *arguments, threads, **names):
         def measure():
             work.set_threads(threads)
-            return work.median_times(make(*arguments), turns, seconds)
+            return work.turn_times(make(*arguments), turns, seconds)
 
         return section, names | {"threads": threads}, measure
 
@@ -93,23 +96,33 @@ def main():
         old, new = (json.loads(file.read_text()) for file in arguments.compare)
         raise SystemExit(1 if report.compare(old, new) else 0)
     quick = arguments.quick
-    effort = (3, 0.03) if quick else (5, 0.08)  # turns, and seconds for each
-    cases = [*timed(quick, *effort), *processes.cases(quick, *effort)]
+    turns, later, seconds = (2, 1, 0.03) if quick else (3, 2, 0.08)
+    cases = [
+        *timed(quick, turns, seconds),
+        *processes.cases(quick, turns + later, seconds),
+        *timed(quick, later, seconds),
+    ]
     cases = [c for c in cases if arguments.only is None or arguments.only in c[0]]
-    found = {"machine": machine(), "quick": quick, "results": []}
     for name in ("torch", "jax", "scipy"):
         if not work.PEERS[name]:
             print(f"{name} is missing: install it to be compared with it")
+    found, results = {"machine": machine(), "quick": quick}, {}
     started = time.perf_counter()
     with tqdm(cases, unit="case") as bar:
         for section, case, measure in bar:
             bar.set_description(section)
+            result = {"section": section, **case, "figures": {}}
+            figures = results.setdefault(report.key(result), result)["figures"]
             try:
-                figures = measure()
+                measured = measure()
             except Exception as error:
-                figures = {}
                 bar.write(f"{section} {case}: not measured: {type(error).__name__}: {error!s:.300}")
-            found["results"].append({"section": section, **case, "figures": figures})
+                continue
+            for name, values in measured.items():
+                figures.setdefault(name, []).extend(np.ravel(values))
+    for result in results.values():
+        result["figures"] = {n: float(np.median(v)) for n, v in result["figures"].items()}
+    found["results"] = list(results.values())
     found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "results.json"

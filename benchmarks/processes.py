@@ -16,7 +16,7 @@ import json
 from benchmarks import work
 work.set_threads({threads})
 who = work.training({shape}, {threads})
-print(json.dumps(work.median_times(who, {turns}, {seconds})))
+print(json.dumps(work.turn_times(who, {turns}, {seconds})))
 """
 
 PEAK = """

@@ -27,9 +27,9 @@ CELLS, DTYPES = ("RNN", "LSTM", "GRU"), ("float32", "float64")
 PEERS = {name: importlib.util.find_spec(name) is not None for name in ("torch", "jax", "scipy")}
 
 
-def median_times(who, turns, seconds):
-    """The time of one call of each function, in seconds."""
-    found = {name: [] for name in who}
+def turn_times(who, turns, seconds):
+    """The time of one call of each function, in seconds: for each of its turns the median."""
+    found = {f"{name} s": [] for name in who}
     for _ in range(turns):
         for name, function in who.items():
             function()
@@ -38,8 +38,8 @@ def median_times(who, turns, seconds):
                 before = time.perf_counter()
                 function()
                 times.append(time.perf_counter() - before)
-            found[name].append(np.median(times))
-    return {f"{name} s": float(np.median(times)) for name, times in found.items()}
+            found[f"{name} s"].append(float(np.median(times)))
+    return found
 
 
 def thread_counts(quick):
