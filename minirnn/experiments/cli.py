@@ -183,8 +183,7 @@ def run_all(arguments: argparse.Namespace) -> int:
 def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f") -> str:
     """Figures by model and part; over several seeds the mean and the range."""
     parts = list(dict.fromkeys(part for figures in runs[0].values() for part in figures))
-    width = 24 if len(runs) > 1 else 19
-    lines = [f"\n{unit:<28}" + "".join(f"{part:>{width}}" for part in parts)]
+    rows = [[unit, *parts]]
     for name in runs[0]:
         cells = []
         for part in parts:
@@ -196,8 +195,12 @@ def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f
             ends = [f"{value:{digits}}" for value in (low, high)]
             spread = f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
             cells.append(f"{mean:{digits}}{spread}")
-        lines.append(f"{name:<28}" + "".join(f"{cell:>{width}}" for cell in cells))
-    return "\n".join(lines)
+        rows.append([name, *cells])
+    first, *widths = (max(len(text) for text in column) for column in zip(*rows, strict=True))
+    return "\n" + "\n".join(
+        name.ljust(first) + "".join(f"   {c:>{w}}" for c, w in zip(cells, widths, strict=True))
+        for name, *cells in rows
+    )
 
 
 def list_experiments(arguments: argparse.Namespace) -> int:
