@@ -81,26 +81,30 @@ def each(function: Callable, items: Sequence[Any]) -> list[Any]:
 
     if len(items) == 1 or get_num_threads() == 1:
         return [run(item) for item in items]
-    answers: queue.SimpleQueue = queue.SimpleQueue()
+    results: dict[int, Any] = {}
+    errors: dict[int, BaseException] = {}
+    done: queue.SimpleQueue = queue.SimpleQueue()
 
     def answer(k):
         try:
-            answers.put((k, run(items[k]), None))
+            results[k] = run(items[k])
         except BaseException as error:
-            answers.put((k, None, error))
+            errors[k] = error
+        done.put(k)
 
     # With a copy of the context, numpy's errstate for instance is the same in all threads.
     others = range(1, len(items))
     _hand_out([partial(contextvars.copy_context().run, answer, k) for k in others])
-    results = {}
-    try:
-        results[0] = run(items[0])
-    finally:  # even after an error nobody goes on writing behind the caller's back
-        found = [answers.get() for _ in others]
-    for k, result, error in found:
-        if error is not None:
-            raise error
-        results[k] = result
+    answer(0)
+    # Even after an error, or Ctrl-C, nobody goes on writing behind the caller's back.
+    while len(results) + len(errors) < len(items):
+        try:
+            done.get()
+        except KeyboardInterrupt as interrupt:
+            errors[0] = interrupt
+            results.pop(0, None)
+    if errors:
+        raise errors[min(errors)]
     return [results[k] for k in range(len(items))]
 
 
@@ -142,18 +146,18 @@ def each_row(kernel: Callable, rows: int, work: float, *arguments: Any) -> None:
 def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
     """``function(*arrays)`` for a few rows of all the arrays at a time, which then stay in the
     cache from one line of the function to the next. It must work row by row."""
-    rows, size = len(arrays[0]), arrays[0].size
-    n = 1 + 2**18 * rows // size
-    if rows <= n:  # the usual case of a small network, in which what follows takes longer
+    size = arrays[0].size
+    if size <= 2**18:  # the usual case of a small network, in which what follows takes longer
         function(*arrays)
         return
+    n = 1 + 2**18 * len(arrays[0]) // size
 
     def run(block):
         for k in range(block.start, block.stop, n):
             m = slice(k, min(k + n, block.stop))
             function(*(a[m] for a in arrays))
 
-    each(run, blocks(rows, PER_NUMBER * size))
+    each(run, blocks(len(arrays[0]), PER_NUMBER * size))
 
 
 class OneBlasThread:

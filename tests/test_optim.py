@@ -98,6 +98,16 @@ def test_constant_averages_are_refused():
         optimizer.step(params, params)
 
 
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("shape", [(), (0, 3), (1, 1)])
+def test_a_parameter_of_any_shape(name, shape):
+    p, g = {"p": np.ones(shape)}, {"p": np.ones(shape)}
+    optimizer = ALL[name]()
+    for _ in range(2):
+        optimizer.step(p, g)
+    assert p["p"].shape == shape and (p["p"] < 1).all()
+
+
 def test_clipping_keeps_the_direction_and_returns_the_norm_before():
     grads = {"a": np.array([3.0]), "b": np.array([0.0, 4.0], np.float32)}
     assert mr.clip_grad_norm(grads, 10) == pytest.approx(5)

@@ -151,6 +151,33 @@ def test_after_an_error_nobody_goes_on_writing():
     assert a[0] == 1
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="interrupts itself by a timer")
+def test_ctrl_c_waits_for_the_other_threads():
+    mr.set_num_threads(2)
+    done = []
+
+    def work(k):
+        time.sleep(0.6 * k)
+        done.append(k)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for after in (0.2, 0.4):  # while the caller waits, once and twice
+            signal.setitimer(signal.ITIMER_REAL, 0.2, after if after == 0.4 else 0)
+            with pytest.raises(KeyboardInterrupt):
+                threads.each(work, [0, 1])
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert sorted(done) == [0, 1]
+            done.clear()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert threads.each(lambda k: k, [3, 4]) == [3, 4]
+
+
 def test_if_no_thread_can_start_the_next_call_tries_again(monkeypatch):
     def fail(self):
         raise RuntimeError("can't start new thread")
