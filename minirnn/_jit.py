@@ -58,13 +58,14 @@ class _Notice(event.Listener):
 
     told = False
 
-    def on_start(self, event):
-        kernel = getattr(event.data["dispatcher"], "py_func", None)
-        if not self.told and "minirnn" in getattr(kernel, "__module__", "") and sys.stderr.isatty():
+    def on_start(self, notice):
+        kernel = getattr(notice.data["dispatcher"], "py_func", None)
+        ours = str(getattr(kernel, "__module__", None)).startswith("minirnn.")
+        if ours and not self.told and sys.stderr.isatty():
             print("minirnn: compiling for the first use, some seconds ...", file=sys.stderr)
             self.told = True
 
-    def on_end(self, event):
+    def on_end(self, notice):
         pass
 
 
