@@ -7,24 +7,22 @@ are complete. NumPy has no word for a register, nor has plain Numba; but LLVM, w
 compiles, takes vectors as values, and keeps in registers what fits.
 """
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, errors
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
-try:
-    _features = llvmlite.binding.get_host_cpu_features()
-except RuntimeError:  # LLVM does not know this system
-    _features = {}
+# Of the processor that Numba compiles for, by which it also keeps machine code apart on disk.
+_, _, _features = cpu_target.target_context.codegen().magic_tuple()
 # 32 registers of 64 bytes hold 8 x 2 sums and what goes into them; 16 of 32 bytes hold 4 x 2.
-VECTOR, ROWS = (64, 8) if _features.get("avx512f") else (32, 4)
+VECTOR, ROWS = (64, 8) if "+avx512f" in _features.split(",") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
 MOST_ROWS = 64  # for which one panel is used: their left factors stay in the second cache
-MOST_TERMS = 256  # of a sum that are added at once: so much of a panel stays in the nearest cache
-MOST_PANELS = 4  # at once for a single row: an addition takes four times as long as the next waits
+MOST_TERMS = 256  # of a sum that are added at once: 32 kB of a panel, for the nearest cache
+MOST_PANELS = 4  # at once for a single row: 8 sums, as 2 additions begin in a cycle and take 4
 
 
 def tile(start, left, panels, out):
@@ -33,7 +31,8 @@ def tile(start, left, panels, out):
     out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panels (P, K, C), where C
     numbers fill ``WIDTH`` bytes, n is at most P*C, m at most ``MOST_ROWS``, and P is 1, or at most
     ``MOST_PANELS`` where m is 1. The numbers of a row lie side by side in memory, except in left,
-    which may have any strides. Not compiled, it is these lines, but for rounding:
+    which may have any strides. start may be out, since a tile loads all of it before it stores;
+    left may not. Not compiled, it is these lines, but for rounding:
     """
     out[:] = start + (left @ np.concatenate(panels, axis=1))[:, : out.shape[1]]
 
@@ -42,6 +41,8 @@ def tile(start, left, panels, out):
 def _compiled(start, left, panels, out):
     if not start.dtype == left.dtype == panels.dtype == out.dtype:
         raise errors.TypingError("a product of numbers of several kinds")
+    if out.dtype not in (types.float32, types.float64):
+        raise errors.TypingError(f"a product of {out.dtype}, expected float32 or float64")
 
     def run(start, left, panels, out):
         (m, n), (P, _, C) = out.shape, panels.shape
@@ -62,7 +63,8 @@ def _compiled(start, left, panels, out):
 
 @intrinsic
 def _scratch(typing_context, out, P):
-    """A matrix with as many rows as out, as wide as P panels, until the function returns."""
+    """A matrix with as many rows as out, as wide as P panels, until the function returns. It has
+    memory for ``MOST_ROWS`` rows of one panel, which is enough for one row of ``MOST_PANELS``."""
 
     def write(context, builder, signature, arguments):
         array, size = context.make_array(out), out.dtype.bitwidth // 8
@@ -71,8 +73,8 @@ def _scratch(typing_context, out, P):
             place.align = VECTOR
         matrix = array(context, builder)
         rows, _ = cgutils.unpack_tuple(builder, array(context, builder, arguments[0]).shape, 2)
+        columns = builder.mul(arguments[1], rows.type(WIDTH // size))
         itemsize, stride = rows.type(size), builder.mul(arguments[1], rows.type(WIDTH))
-        columns = builder.udiv(stride, itemsize)
         arrayobj.populate_array(
             matrix,
             data=builder.bitcast(place, matrix.data.type),
@@ -119,15 +121,14 @@ def _write(context, builder, signature, arguments):
         lambda n: _write_rows(builder, number, zero, 1, n, None, *matrices),
     )
     builder.position_at_end(one_panel)
-    tiles = builder.udiv(M, whole)
+    tiles, rest = builder.udiv(M, whole), builder.urem(M, whole)
     with cgutils.for_range(builder, tiles) as loop:
         first = builder.mul(loop.index, whole)
         _write_rows(builder, number, first, ROWS, 1, (loop.index, tiles), *matrices)
-    first = builder.mul(tiles, whole)
     versions(
-        builder.switch(builder.sub(M, first), end),
+        builder.switch(rest, end),
         range(1, ROWS),
-        lambda n: _write_rows(builder, number, first, n, 1, None, *matrices),
+        lambda n: _write_rows(builder, number, builder.sub(M, rest), n, 1, None, *matrices),
     )
     builder.position_at_end(end)
     return context.get_dummy_value()
@@ -145,18 +146,18 @@ def _write_fetch(builder, place):
 def _write_rows(builder, number, first, rows, count, share, start, left, panels, out):
     """Write the instructions for::
 
-        sums[r] = start[r]                      for r in 0 ... rows-1, two vectors for each panel
-        for k in 0 ... K-1:                     the only loop at run time
+        sums[r] = start[r]                          for r in 0 ... rows-1, two vectors a panel
+        for k in 0 ... K-1:                         the only loop at run time
             sums[r] += left[r, k] * panels[:, k]    for every r
         out[r] = sums[r]
 
     Python's own loops are over by then: each turn of them has written one instruction.
 
-    count: the number of panels. share: (number of this tile, number of tiles), or None. While at
-    work on one panel, each tile sends for a part of the next, which lies behind it in memory (and
-    behind the last one for what happens to be there, or for nothing: this is allowed). Weights of
-    512 units are more than the processor's inner caches hold, and the first tile would wait for
-    them.
+    count: the number of panels. share: (number of this tile, number of tiles), or None for rows
+    that are left over. While at work on a panel, or 256 rows of it, each tile sends for its share
+    of as many bytes behind these, which are wanted next (and behind the last ones for what happens
+    to be there, or for nothing: this is allowed). Weights of 512 units are more than the
+    processor's inner caches hold, and the first tile would wait for them.
     """
     size = 4 if isinstance(number, ir.FloatType) else 8
     vector = ir.VectorType(number, VECTOR // size)
@@ -174,40 +175,37 @@ def _write_rows(builder, number, first, rows, count, share, start, left, panels,
         return builder.bitcast(place, kind.as_pointer())
 
     def scaled(stride, n):
-        return builder.mul(stride, builder.add(first, ir.Constant(K.type, n)))
+        return builder.mul(stride, builder.add(first, K.type(n)))
 
     def broadcast(value):
         some = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
         lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return builder.shuffle_vector(some, some, lane_zero)
 
-    vectors = [
-        ir.Constant(K.type, v * VECTOR) for v in range(2 * count)
-    ]  # where in a row, in bytes
+    offsets = [K.type(v * VECTOR) for v in range(2 * count)]  # of the vectors in a row, in bytes
 
     def rows_of(matrix, stride):
         for r in range(rows):
-            yield [address(matrix, vector, scaled(stride, r), v) for v in vectors]
+            yield [address(matrix, vector, scaled(stride, r), v) for v in offsets]
 
     sums = [  # LLVM turns these variables into registers
         [cgutils.alloca_once_value(builder, builder.load(s, align=size)) for s in row]
         for row in rows_of(start, start_stride)
     ]
     if share is not None:
-        number_of_tile, tiles = share
+        this, tiles = share
         fetch_stride = builder.udiv(k_stride, tiles)
-        to_part = builder.add(k_stride, builder.mul(fetch_stride, number_of_tile))
-        part = builder.mul(K, to_part)
+        next_share = builder.mul(K, builder.add(k_stride, builder.mul(fetch_stride, this)))
     with cgutils.for_range(builder, K) as loop:
         if share is not None:
             place = builder.mul(loop.index, fetch_stride)
-            _write_fetch(builder, address(panels, ir.IntType(8), part, place))
+            _write_fetch(builder, address(panels, ir.IntType(8), next_share, place))
         k_offset = builder.mul(loop.index, k_stride)
         left_offset = builder.mul(loop.index, left_k_stride)
         w = [
             builder.load(address(panels, vector, panel_offset, k_offset, v), align=size)
             for panel_offset in [builder.mul(panel_stride, K.type(p)) for p in range(count)]
-            for v in vectors[:2]
+            for v in offsets[:2]
         ]
         for r in range(rows):
             place = address(left, number, scaled(left_stride, r), left_offset)

@@ -39,8 +39,8 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     the weight of an input that is always 1; its gradient (K,) is the sum of da. With the inputs
     side by side, ``[x h 1]^T da``, this is a single product.
 
-    Two threads share it. A long sum over the rows is cut in two, and the parts are added; if there
-    are more columns than rows, these are cut, and nothing need be added.
+    Two threads share it where that pays. A long sum over the rows is cut in two, and the parts are
+    added; if there are more columns than rows, these are cut, and nothing need be added.
     """
     da = da.reshape(-1, da.shape[-1])
     n, K = da.shape
@@ -104,9 +104,10 @@ def cut_up(first, last, W, cut, at_once):
 @jit
 def add_product(start, left, W, out):
     """``out = start + left W``: out (M, N), start likewise, which may be the same, or one row
-    (1, N) for all, which is not part of out; left (M, K), and W (P, K, C), the panels of a matrix
-    (K, N). In out and start a row lies side by side. Each sum runs over k = 0 ... K-1 in this
-    order, so that (compiled) a row's result does not depend on how many rows there are.
+    (1, N) for all, which is not part of out; left (M, K), no part of out either, and W (P, K, C),
+    the panels of a matrix (K, N). In out, start and W a row lies side by side. Each sum runs over
+    k = 0 ... K-1 in this order, so that (compiled) a row's result does not depend on how many rows
+    there are.
 
     64 rows of left at a time, which stay in the second cache, are multiplied by panel after panel,
     and by 256 rows of a panel at a time, which stay in the first.
@@ -115,7 +116,8 @@ def add_product(start, left, W, out):
     fit = start.shape in ((M, N), (1, N)) and left.shape == (M, K) and 0 <= P * C - N < C
     if not fit or K == 0:
         raise ValueError("matrices whose sizes do not fit")
-    if not out.strides[1] == start.strides[1] == out.itemsize:
+    side_by_side = out.strides[1] == start.strides[1] == out.itemsize or N == 1
+    if not (side_by_side and W.strides[2] == out.itemsize):
         raise ValueError("a matrix whose rows do not lie side by side")
     at_once = MOST_PANELS if M == 1 else 1
     for first in range(0, M, MOST_ROWS):

@@ -1,9 +1,14 @@
 """The products within the kernels against NumPy's."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
 
+from minirnn import _tile
 from minirnn._jit import for_kernels
 from minirnn.products import add_product, panels, times, weight_gradients
 
@@ -70,6 +75,44 @@ def test_numbers_of_several_kinds_do_not_fit():
     out, a, W = np.zeros((9, 8)), np.ones((9, 5), np.float32), panels(np.ones((5, 8)))
     with pytest.raises(numba.errors.TypingError, match="several kinds"):
         add_product(out, a, W, out)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
+def test_products_of_whole_numbers_are_refused():
+    out, a, W = np.zeros((9, 8), int), np.ones((9, 5), int), panels(np.ones((5, 8), int))
+    with pytest.raises(numba.errors.TypingError, match="expected float32 or float64"):
+        add_product(out, a, W, out)
+
+
+def test_panels_that_do_not_lie_in_rows():
+    out, a, W = np.zeros((9, 8)), np.ones((9, 5)), np.asfortranarray(panels(np.ones((5, 8))))
+    with pytest.raises(ValueError, match="side by side"):
+        add_product(out, a, W, out)
+
+
+def test_a_single_column_lies_in_rows_whatever_its_strides():
+    out = np.zeros((1, 9)).T  # NumPy calls this contiguous
+    add_product(out, np.ones((9, 5)), panels(np.ones((5, 1))), out)
+    assert (out == 5).all()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="of machine code kept on disk")
+def test_code_kept_for_one_processor_is_not_used_for_another(tmp_path):
+    """Vectors are as wide as those of the processor that Numba compiles for, not of this one."""
+    program = """
+import numpy as np
+from minirnn import _tile, products
+a, W, out = np.ones((20, 5)), np.ones((5, 70)), np.zeros((20, 70))
+products.add_product(out, a, products.panels(W), out)
+assert (out == 5).all()
+print(_tile.VECTOR)
+"""
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    for processor, vector in ((plain, 32), ({}, _tile.VECTOR)):
+        given = os.environ | processor | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300)
+        assert done.stdout.strip() == str(vector), done.stderr
 
 
 def test_a_matrix_that_does_not_lie_in_rows():
