@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import types
+from numba.core import errors
 from numba.extending import overload
 
 from minirnn._jit import OPTIONS, inline
@@ -23,7 +24,7 @@ def tanh(a):
 
 
 def sigmoid(a):
-    """Logistic function, elementwise. Where exp(-a) is infinite, it is 0, as it should be."""
+    """Logistic function, elementwise. Where exp(-a) is infinite, the result is 0."""
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-a))
 
@@ -67,14 +68,16 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_l
     """Make a function of x that returns ``two_k, p`` with ``exp(x) = two_k * (1 + p)``.
 
     Range reduction as in fdlibm (Sun Microsystems, 1993): with k the integer nearest to
-    x / ln 2, the rest r = x - k ln 2 lies within +-0.35, where a Taylor polynomial of exp(r) - 1
-    is exact to the last bit. ln 2 comes in two parts, so that k times the first one is exact.
+    x / ln 2, the rest r = x - k ln 2 lies within +-0.35, and the first term that the Taylor
+    polynomial of exp(r) - 1 leaves out is below its last bit. ln 2 comes in two parts (in float32
+    those of Cephes), so that k times the first one is exact. degree: of the polynomial, odd.
 
-    A number from 2**mantissa_bits on has no bits for a fraction. So to add such a number rounds
-    x / ln 2, and k stands in the last bits of the sum. If exponent_bias is added too, these bits,
-    moved to where a float has its exponent, are 2**k. They are 0 for the lowest x, where exp is 0
-    but for numbers of less than full precision, and infinity for k = exponent_bias + 1, just below
-    where exp itself overflows; x must not be larger than that.
+    A number from 2**mantissa_bits to twice that has no bits for a fraction. So to add 1.5 of them,
+    from which k does not lead out of this range, rounds x / ln 2, and k stands in the last bits of
+    the sum. If exponent_bias is added too, these bits, moved to where a float has its exponent (and
+    the 1.5 out of it), are 2**k. For the lowest x that is 0, as exp is but for numbers of less than
+    full precision. From x = (exponent_bias + 1/2) ln 2 on, a little before exp overflows, it is
+    infinite; for k > exponent_bias + 1, rubbish.
     """
     log2_e, ln2, ln2_low = dtype(1 / math.log(2)), dtype(ln2), dtype(ln2_low)
     whole, bits = dtype(1.5 * 2**mantissa_bits + exponent_bias), int_type(mantissa_bits)
@@ -85,7 +88,7 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_l
 
     @inline
     def exp_parts(x):
-        x = lowest if x < lowest else x  # not so for a NaN, which ends up in r
+        x = lowest if x < lowest else x  # a NaN fails the comparison, and stays
         sum_with_k = x * log2_e + whole
         k = sum_with_k - whole
         r = x - k * ln2 - k * ln2_low
@@ -105,8 +108,8 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_l
 def _kernel_functions(dtype, exp_parts, highest):
     """Versions of the seven functions above for scalars of one dtype.
 
-    highest: where exp is infinite. Every constant has that dtype: to Numba ``1 - s`` with a
-    float32 ``s`` is a float64.
+    highest: an x for which exp_parts gives infinity. Every constant has that dtype: to Numba
+    ``1 - s`` with a float32 ``s`` is a float64.
     """
     zero, one, two, highest = dtype(0), dtype(1), dtype(2), dtype(highest)
 
@@ -162,6 +165,8 @@ _JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
 def _use_in_kernels(function):
     @overload(function, jit_options=_JIT_OPTIONS)
     def choose(s):
+        if s not in _BY_DTYPE:
+            raise errors.TypingError(f"{function.__name__} in a kernel: of a float only, got {s}")
         kernel_function = _BY_DTYPE[s][function]
         return lambda s: kernel_function(s)
 

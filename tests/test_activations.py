@@ -1,5 +1,6 @@
 """tanh, sigmoid and relu inside a kernel: as exact as the C library's, and honest about NaN."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -94,6 +95,13 @@ def test_values_rise_with_their_argument_where_range_reduction_changes():
     out = run(a)
     for row in out[:2]:
         assert (np.diff(row) > -3 * np.spacing(np.abs(row[1:]))).all()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="NumPy's take any number")
+@pytest.mark.parametrize("a", [3, True, 1j])
+def test_in_a_kernel_what_is_not_a_float_is_refused(a):
+    with pytest.raises(numba.errors.TypingError, match="of a float only"):
+        jit(lambda a: tanh(a))(a)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -32,7 +32,7 @@ def no_cache() -> Iterator[None]:
 
 
 def steps_kept(T: int) -> int:
-    """Of how many of T steps a cell keeps the gates: of all, or only as long as it needs them."""
+    """Of how many steps a cell keeps the gates: of all T, or of one under ``no_cache``."""
     return T if _caching.get() else 1
 
 

@@ -80,7 +80,7 @@ def hidden_state(a_n, z, h_prev):
 def hidden_state_backward(dh, z, n, h_prev):
     """Mirror of ``hidden_state``: da_z, da_n, and the part of dh that goes straight to h_prev."""
     da_z = dh * (h_prev - n) * dsigmoid(z)
-    da_n = (dh - dh * z) * dtanh(n)  # dh * (1 - z)
+    da_n = (dh - dh * z) * dtanh(n)  # dh * (1 - z), but to Numba 1 - z would be a float64
     return da_z, da_n, dh * z
 
 

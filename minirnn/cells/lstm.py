@@ -186,7 +186,9 @@ def lstm_backward(
                 da[t, row] = 0
                 continue
             da_row, gates_row = da[t, row], gates[t, row]
-            for k in range(4 * H):  # the processor fetches two streams ahead, but not eight
+            # One copy, then changed in place: four gates and four da where they are would be eight
+            # streams of memory, more than the processor fetches ahead.
+            for k in range(4 * H):
                 da_row[k] = gates_row[k]
             i, f, g, o = split4(da_row)
             da_i, da_f, da_g, da_o = i, f, g, o  # the same memory: gradients overwrite the values

@@ -79,10 +79,9 @@ def rnn_forward(first, last, h, x, W_x, W_h, b, use_relu, lengths):
         add_product(a, h[t, first:last], W_h, a)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
-            a_row = h_new
             if t < lengths[row]:
                 for j in range(H):
-                    h_new[j] = hidden_state(a_row[j], use_relu)
+                    h_new[j] = hidden_state(h_new[j], use_relu)  # it held a
             else:  # past its end the state is carried on
                 for j in range(H):
                     h_new[j] = h_prev[j]
