@@ -3,9 +3,9 @@
 Beside minirnn it needs ``pip install '.[bench]'``; peers that are missing are named as missing. Our
 functions and the others' take turns in one process, with the same number of threads. In each turn
 the first call is not counted, since a library's idle threads may still wait, busily, for more work
-when the other begins; nor is compilation. A time is the median of the turns' medians. The turns of
-a case are taken in two parts, some minutes apart: a machine that others use too is not always
-equally fast, and that does not slow down everybody's code by the same factor.
+when the other begins; nor is compilation. A time is the median of the turns' medians. The turns
+of the two main tables are taken in two parts, some minutes apart: a machine that others use too is
+not always equally fast, and that does not slow down everybody's code by the same factor.
 
 ``python -m benchmarks --compare OLD.json NEW.json`` lists what has become slower by a tenth or
 more, and ends with code 1 if there is anything.
@@ -27,38 +27,43 @@ import minirnn as mr
 from benchmarks import processes, report, work
 
 
-def timed(quick, turns, seconds):
-    """Yield (section, case, function) for all that is timed in this process."""
-    shapes = work.SHAPES[:3] if quick else work.SHAPES
-    dtypes = ("float32",) if quick else work.DTYPES
+def grid(section, make, quick, threads, turns, seconds, shapes=None):
+    """Yield (section, case, function) for each cell, dtype and shape, timed in this process."""
+    for cell in work.CELLS:
+        for dtype in work.DTYPES[: 1 if quick else None]:
+            for shape in shapes or work.SHAPES[: 3 if quick else None]:
+                names = {"cell": cell, "dtype": dtype, "shape": shape, "threads": threads}
+                yield section, names, timed(make, (cell, dtype, shape), threads, turns, seconds)
 
-    def case(section, make, *arguments, threads, **names):
-        def measure():
-            work.set_threads(threads)
-            return work.turn_times(make(*arguments), turns, seconds)
 
-        return section, names | {"threads": threads}, measure
+def timed(make, arguments, threads, turns, seconds):
+    def measure():
+        work.set_threads(threads)
+        return work.turn_times(make(*arguments), turns, seconds)
 
-    def grid(section, make, threads, shapes=shapes):
-        for cell in work.CELLS:
-            for dtype in dtypes:
-                for shape in shapes:
-                    names = {"cell": cell, "dtype": dtype, "shape": shape}
-                    yield case(section, make, cell, dtype, shape, threads=threads, **names)
+    return measure
 
+
+def whole_sequences(quick, turns, seconds):
     for n in work.thread_counts(quick):
-        yield from grid("forward and backward", work.forward_backward, n)
-        yield from grid("forward", work.forward, n)
-        yield from grid("lengths", work.lengths, n)
-    yield from grid("numpy loop", work.numpy_loop, 1)
-    yield from grid("matrix products", work.products, 1, [s for s in shapes if s[3] >= 128])
-    yield from grid("streaming", work.streaming, 1, [(1, 1, 64, 128)])
+        yield from grid("forward and backward", work.forward_backward, quick, n, turns, seconds)
+        yield from grid("forward", work.forward, quick, n, turns, seconds)
+
+
+def further(quick, *effort):
+    for n in work.thread_counts(quick):
+        yield from grid("lengths", work.lengths, quick, n, *effort)
+    yield from grid("numpy loop", work.numpy_loop, quick, 1, *effort)
+    large = [s for s in work.SHAPES[: 3 if quick else None] if s[3] >= 128]
+    yield from grid("matrix products", work.products, quick, 1, *effort, large)
+    yield from grid("streaming", work.streaming, quick, 1, *effort, [(1, 1, 64, 128)])
     for axis in range(4):  # time against B, T, H
         for n in () if quick or axis == 2 else (1, 4, 16, 64, 256):
             shape = [32, 50, 64, 64]
             shape[axis] = n * (2 if axis == 3 else 1)
+            what = "LSTM", "float32", shape
             names = {"cell": "LSTM", "dtype": "float32", "axis": "BTDH"[axis], "shape": shape}
-            yield case("against size", work.products, "LSTM", "float32", shape, threads=1, **names)
+            yield "against size", names | {"threads": 1}, timed(work.products, what, 1, *effort)
 
 
 def machine():
@@ -96,11 +101,12 @@ def main():
         old, new = (json.loads(file.read_text()) for file in arguments.compare)
         raise SystemExit(1 if report.compare(old, new) else 0)
     quick = arguments.quick
-    turns, later, seconds = (2, 1, 0.03) if quick else (3, 2, 0.08)
+    turns, later, seconds = (2, 1, 0.03) if quick else (3, 2, 0.06)
     cases = [
-        *timed(quick, turns, seconds),
+        *whole_sequences(quick, turns, seconds),
+        *further(quick, turns, seconds),
         *processes.cases(quick, turns + later, seconds),
-        *timed(quick, later, seconds),
+        *whole_sequences(quick, later, seconds),
     ]
     cases = [c for c in cases if arguments.only is None or arguments.only in c[0]]
     for name in ("torch", "jax", "scipy"):
