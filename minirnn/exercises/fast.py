@@ -11,10 +11,11 @@ PRODUCTS = (np.dot, np.einsum, np.inner, np.tensordot, np.vdot)
 
 
 class Counted(np.ndarray):
-    """An array that writes down each product it has a part in: the factors' names and axes."""
+    """An array that writes down each product it has a part in: the factors' names, their most axes,
+    and whether it is one of matrices, not number by number."""
 
     name: str | None = None
-    products: list[tuple[list[str], int]] | None = None
+    products: list[tuple[list[str], int, bool]] | None = None
 
     def __array_finalize__(self, other):
         self.name, self.products = getattr(other, "name", None), getattr(other, "products", None)
@@ -40,7 +41,7 @@ class Counted(np.ndarray):
     def _note(self, is_product, factors):
         names = [a.name for a in factors if isinstance(a, Counted) and a.name]
         if names and (is_product or "W_x" in names):
-            self.products.append((names, max(np.ndim(a) for a in factors)))
+            self.products.append((names, max(np.ndim(a) for a in factors), is_product))
 
     def _wrapped(self, result, name):
         if not isinstance(result, np.ndarray):
@@ -60,9 +61,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def products_of(student: Callable, **arguments: np.ndarray) -> list[tuple[list[str], int]]:
-    """The products that a student's function makes of these arrays: (names, most axes)."""
-    made: list[tuple[list[str], int]] = []
+def products_of(student: Callable, **arguments: np.ndarray) -> list[tuple[list[str], int, bool]]:
+    """The products that a student's function makes of these arrays, as ``Counted`` notes them."""
+    made: list[tuple[list[str], int, bool]] = []
 
     def counted(*given):  # the arguments were copied: what is counted here is the student's alone
         watched = []
@@ -82,10 +83,15 @@ def draw(T, B, D=3, H=4, seed=0):
     return {name: rng.normal(size=shape) for name, shape in shapes.items()}
 
 
-def forward(x, h0, W_x, W_h, b, bias=1, carried=True, swapped=False, act=np.tanh):
+def forward(
+    x, h0, W_x, W_h, b, bias=1, carried=True, swapped=False, act=np.tanh, flat=False, turned=False
+):
     """The right answer, and with other values of the options some wrong ones."""
     (T, B, D), H = x.shape, len(b)
-    xW = (x.reshape(T * B, D) @ W_x).reshape((B, T, H) if swapped else (T, B, H))
+    x = x.transpose(1, 0, 2) if turned else x
+    xW = x.reshape(T * B, D) @ W_x
+    if not flat:
+        xW = xW.reshape((B, T, H) if swapped else (T, B, H))
     if swapped:
         xW = xW.transpose(1, 0, 2)
     h = [h0]
@@ -133,6 +139,10 @@ def rnn_forward_fast(student: Callable) -> str:
             "through the batch first, so it must be reshape(T, B, H)": lambda *a: forward(
                 *a, swapped=True
             ),
+            "x W_x is not put back as (T, B, H): with T * B rows, xW[t] is one row, not those of "
+            "step t": lambda *a: forward(*a, flat=True),
+            "x is transposed to (B, T, D) before the product, but its rows are put back as (T, B, "
+            "H)": lambda *a: forward(*a, turned=True),
             "h0 is not used: the loop starts from zeros, and h[0] is zero": lambda x, h0, *a: (
                 forward(x, 0 * h0, *a)
             ),
@@ -147,12 +157,17 @@ def rnn_forward_fast(student: Callable) -> str:
     )
     T = 6
     made = products_of(student, **draw(T, 2))
-    with_x = sum("W_x" in names for names, _ in made)
-    with_h = sum("W_h" in names for names, _ in made)
+    with_x = sum("W_x" in names for names, *_ in made)
+    with_h = sum("W_h" in names for names, *_ in made)
     if with_x == 0:
         raise Wrong(
             "The numbers are right, but no product with W_x was seen. Multiply W_x as it is given, "
-            "with x of all steps, not joined with W_h and not number by number."
+            "with x of all steps, and not joined with W_h."
+        )
+    if not any(is_product and "W_x" in names for names, _, is_product in made):
+        raise Wrong(
+            "The numbers are right, but x and W_x are multiplied number by number, and added up "
+            "afterwards. A matrix product (@) does both at once."
         )
     if with_x > 1:
         loop = "it is still inside the loop" if with_x >= T else "it is made in pieces"
@@ -225,6 +240,9 @@ def weight_gradient(student: Callable) -> str:
             "the sign is wrong": lambda h, da: -gradient(h, da),
             "reshape(H, ...) in place of a transpose: reshape keeps the order of the numbers in "
             "memory and only moves the line breaks": reshaped,
+            "h[:-1].T also turns steps and rows round: bring h to two axes first, then transpose": (
+                lambda h, da: h[:-1].T.reshape(da.shape[2], -1) @ da.reshape(-1, da.shape[2])
+            ),
             "the last step alone": lambda h, da: gradient(h[-2:], da[-1:]),
             "the steps are not summed: one matrix for each": lambda h, da: (
                 h[:-1].transpose(0, 2, 1) @ da

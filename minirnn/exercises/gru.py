@@ -17,14 +17,16 @@ def right_step(x, h_prev, W_x, W_h, b, b_hn):
 
 def step(
     x, h_prev, W_x, W_h, b, b_hn, order="rzn", reset="after", keep="z", candidate=np.tanh,
-    bias=1, past_bias=1, gates=sigmoid, r_on=True,
+    bias=1, past_bias=1, gates=sigmoid, r_on=True, h_bias=0, dealt=False, turned=False,
 ):  # fmt: skip
     """The step with slips: the gates' order, where r works, what z keeps, what is left out."""
     H = len(b_hn)
     at = {gate: slice(k * H, (k + 1) * H) for k, gate in enumerate(order)}
-    xW, hW = x @ W_x + bias * b, h_prev @ W_h
+    if dealt:
+        at = {gate: slice(k, None, 3) for k, gate in enumerate(order)}
+    xW, hW = x @ W_x + bias * b, h_prev @ W_h + h_bias * b
     r, z = (gates(xW[:, at[g]] + hW[:, at[g]]) for g in "rz")
-    r = r if r_on else 1
+    r = (1 - r if turned else r) if r_on else 1
     if reset == "after":
         s = r * (hW[:, at["n"]] + past_bias * b_hn)
     elif reset == "outside":
@@ -59,7 +61,7 @@ def gru_step(student: Callable) -> str:
     x (B, D), h_prev (B, H), W_x (D, 3H), W_h (H, 3H), b (3H,), b_hn (H,); columns r, z, n.
     """
     rng = np.random.default_rng(0)
-    B, D, H = 2, 3, 2
+    B, D, H = 3, 4, 2
     x, h_prev = rng.normal(size=(B, D)), rng.normal(size=(B, H))
     W_x, W_h = rng.normal(size=(D, 3 * H)), rng.normal(size=(H, 3 * H))
     b, b_hn, zero = rng.normal(size=3 * H), rng.normal(size=H), np.zeros(H)
@@ -88,7 +90,18 @@ def gru_step(student: Callable) -> str:
         "b_hn stands outside of r: it belongs to what r multiplies": slip(reset="outside"),
         "b_hn is left out": slip(past_bias=0),
         "b is left out": slip(bias=0),
+        "b is added twice, to x W_x and to h_prev W_h": slip(h_bias=1),
+        "b is added to h_prev W_h, so that r multiplies b_n too; it belongs to x W_x": slip(
+            bias=0, h_bias=1
+        ),
         "r is not used": slip(r_on=False),
+        "1 - r stands where r must": slip(turned=True),
+        "the sign of a in the sigmoids of r and z is wrong: 1 / (1 + exp(-a))": slip(
+            gates=lambda a: sigmoid(-a)
+        ),
+        "the columns are dealt out one by one, r z n r z n; those of a gate lie side by side": slip(
+            dealt=True
+        ),
         "the candidate n has no tanh": slip(candidate=lambda a: a),
         "the candidate n is a sigmoid in place of a tanh": slip(candidate=sigmoid),
         "r and z are tanhs in place of sigmoids": slip(gates=np.tanh),

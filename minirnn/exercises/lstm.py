@@ -24,11 +24,13 @@ def right_step(x, h_prev, c_prev, W_x, W_h, b):
 
 def step(
     x, h_prev, c_prev, W_x, W_h, b, order="ifgo", i=sigmoid, f=sigmoid, g=np.tanh, o=sigmoid,
-    out=np.tanh, bias=1, recurrent=1, keep=None, put=None, show=None, old=False,
+    out=np.tanh, bias=1, recurrent=1, keep=None, put=None, show=None, old=False, dealt=False,
+    through_c=False,
 ):  # fmt: skip
     """One step with slips: the right answer without any of the options."""
-    a = x @ W_x + recurrent * (h_prev @ W_h) + bias * b
-    parts = dict(zip(order, np.split(a, 4, axis=1), strict=True))
+    a = x @ W_x + recurrent * ((c_prev if through_c else h_prev) @ W_h) + bias * b
+    blocks = [a[:, k::4] for k in range(4)] if dealt else np.split(a, 4, axis=1)
+    parts = dict(zip(order, blocks, strict=True))
     i, f, g, o = i(parts["i"]), f(parts["f"]), g(parts["g"]), o(parts["o"])
     c = (f if keep is None else keep(i)) * c_prev + (i if put is None else put) * g
     return (o if show is None else show) * out(c_prev if old else c), c
@@ -63,6 +65,10 @@ STEP_SLIPS = {
     "h is made of the old c: h = o * tanh(c) with the new one": slip(old=True),
     "the bias b is missing in a": slip(bias=0),
     "the product h_prev W_h is missing in a": slip(recurrent=0),
+    "W_h is multiplied by c_prev; a is made of h_prev": slip(through_c=True),
+    "the columns are dealt out one by one, i f g o i f g o; those of a gate lie side by side": slip(
+        dealt=True
+    ),
     "all four blocks have a sigmoid and h lacks its tanh": slip(g=sigmoid, out=identity),
     "h and c are returned in the wrong order": lambda *arguments: step(*arguments)[::-1],
     **{
@@ -92,7 +98,9 @@ def gate_by_gate(student, x, h_prev, W_x, W_h, b):
     def judge(what, got, right, candidates):
         if np.allclose(got, right):
             return
-        text = f"{what} is {got[0, 0]:.4g} in row 0, unit 0, right {right[0, 0]:.4g}"
+        row, unit = np.argwhere(~np.isclose(got, right))[0]
+        numbers = f"{got[row, unit]:.4g} in row {row}, unit {unit}, right {right[row, unit]:.4g}"
+        text = f"{what} is {numbers}"
         for name, value in candidates.items():
             if np.allclose(got, value):
                 text += f"; it is {name}"
@@ -126,7 +134,7 @@ def gate_by_gate(student, x, h_prev, W_x, W_h, b):
 def lstm_step(student: Callable) -> str:
     """``lstm_step(x, h_prev, c_prev, W_x, W_h, b)``: one step of an LSTM; h, c."""
     rng = np.random.default_rng(0)
-    B, D, H = 2, 3, 2
+    B, D, H = 3, 4, 2
     W_x, W_h, b = (rng.normal(size=shape) for shape in ((D, 4 * H), (H, 4 * H), 4 * H))
     x, h_prev, c_prev = (rng.normal(size=(B, n)) for n in (D, H, H))
     no_W = (np.zeros((1, 1)), np.zeros((1, 1)), np.full((1, 1), 0.8), np.zeros((1, 4)),
@@ -149,10 +157,10 @@ def lstm_step(student: Callable) -> str:
             biases(20, 20, 0.5, -20)
         ),
         "one unit, all weights 0, biases i 0.3, f 0.6, g -0.9, o 1.2": biases(0.3, 0.6, -0.9, 1.2),
-        "2 rows, 2 units; h_prev, c_prev and b are 0": (x, 0 * h_prev, 0 * c_prev, W_x, W_h, 0 * b),
-        "the same with c_prev": (x, 0 * h_prev, c_prev, W_x, W_h, 0 * b),
-        "the same with c_prev and h_prev": (x, h_prev, c_prev, W_x, W_h, 0 * b),
-        "the same with c_prev, h_prev and b": (x, h_prev, c_prev, W_x, W_h, b),
+        "3 rows, 2 units; h_prev, c_prev and b are 0": (x, 0 * h_prev, 0 * c_prev, W_x, W_h, 0 * b),
+        "3 rows, 2 units; h_prev and b are 0": (x, 0 * h_prev, c_prev, W_x, W_h, 0 * b),
+        "3 rows, 2 units; b is 0": (x, h_prev, c_prev, W_x, W_h, 0 * b),
+        "3 rows, 2 units; nothing is 0": (x, h_prev, c_prev, W_x, W_h, b),
     }
     outputs = {"h": ("row", "unit"), "c": ("row", "unit")}
     try:
@@ -201,6 +209,10 @@ def unsquared(dh, dc, i, f, g, o, c_prev, tanh_c):
     return back(dh, dc, i, f, g, o, c_prev, tanh_c, squash=1 - tanh_c)
 
 
+def gated_twice(dh, dc, i, f, g, o, c_prev, tanh_c):
+    return back(dh, dc, i, f, g, o, c_prev, tanh_c, handed=f)
+
+
 def squashed_twice(dh, dc, i, f, g, o, c_prev, tanh_c):
     return back(dh, dc, i, f, g, o, c_prev, tanh_c, squash=1 - np.tanh(tanh_c) ** 2)
 
@@ -208,6 +220,7 @@ def squashed_twice(dh, dc, i, f, g, o, c_prev, tanh_c):
 BACK_SLIPS = {
     "dc lacks the way through h: dc gains dh * o * (1 - tanh_c^2)": back_slip(through_h=0),
     "the dc that step t+1 handed back is not used; it is where dc begins": back_slip(handed=0),
+    "dc is multiplied by f at the beginning; step t+1 has done that with its own f": gated_twice,
     "in dc the factor o is missing: dh * o * (1 - tanh_c^2)": back_slip(show=1),
     "in dc the derivative 1 - tanh_c^2 is missing": back_slip(squash=1),
     "in dc stands 1 - tanh_c, without the square": unsquared,

@@ -94,7 +94,8 @@ def peel(s, T, taken=1.0, grow=2.0, newest_first=False, all_at_once=False):
 
 
 @exercise(
-    "Which entry of s is at least 1, and why can it be one only? (1/2 + 1/4 + 1/8 + ... < 1.)",
+    "Which entry of s is at least 1, and why can it be one only? (1/2 + 1/4 + ... + 1/2^(T-1) "
+    "< 1.)",
     "The largest entry belongs to the last digit. Take its 1 away again, and undo the halving: "
     "then s is what it was one step earlier. Do that T times.",
     "s = s.copy(); T times: k = np.argmax(s); digits.append(k); s[k] -= 1; s = 2 * s. That gives "

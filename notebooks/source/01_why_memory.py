@@ -222,7 +222,7 @@ assert np.all(np.argmax(sums, axis=1) == digits)
 # ## What is still in it?
 #
 # A fading memory sounds like a loss. With exact numbers it is none. The last digit has an entry of at least 1, and no
-# other entry can have that, because $\frac12 + \frac14 + \frac18 + \dots < 1$. So you know the last
+# other entry can have that, because $\frac12 + \frac14 + \dots + \frac1{2^{T-1}} < 1$. So you know the last
 # digit, and can undo the step; then you know the one before it.
 #
 # **Exercise 2.** Write `read_back(s, T)`: from the sum `s` (10,) of `T` digits, made with decay 1/2,

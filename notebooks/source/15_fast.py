@@ -308,9 +308,11 @@ plt.show()
 #
 # `math.tanh` is a call into the C library, for one number at a time. A loop with a call in it cannot
 # use vectors. [`activations.py`](../minirnn/activations.py) writes tanh as arithmetic without a
-# branch: [`_exp_parts`](../minirnn/activations.py) splits $x = k \ln 2 + r$, so that $e^x = 2^k e^r$;
-# $2^k$ is built from its bits, $e^r$ by a polynomial, and
-# $\tanh|a| = -m / (2 + m)$ with $m = e^{-2|a|} - 1$.
+# branch: [`exp_parts`](../minirnn/activations.py) splits $x = k \ln 2 + r$, so that
+# $e^x = 2^k (1 + p)$ with $p = e^r - 1$. It rounds to $k$ by adding a number so large that the sum has no
+# bits left for a fraction; the last bits of the sum, moved to the place of the exponent, are $2^k$; and $p$
+# is a polynomial. From $m = e^{-2|a|} - 1 = 2^k p + (2^k - 1)$, where nothing cancels however small $a$ is,
+# comes $\tanh|a| = -m / (2 + m)$.
 
 
 # %%
@@ -352,9 +354,10 @@ for name, ms in tanhs.items():
 # one tanh or the other; then the library's own products. The BLAS is made for large matrices: it lays
 # out both factors anew for each product. But `W_h` is the same at every step. So the library lays it
 # out once, in [`panels`](../minirnn/products.py), and [`add_product`](../minirnn/products.py) keeps the
-# sums of a *tile* of rows and columns in registers until they are complete ([`tile`](../minirnn/_tile.py)).
-# A small number of rows costs these products nothing, so the library's own loop computes `x W_x` at its
-# step, too, and leaves it in the processor's cache for what comes next.
+# sums of a *tile* of rows and columns in registers for up to 256 terms ([`tile`](../minirnn/_tile.py)).
+# Eight rows are enough for such a tile, so the library's own loop computes `x W_x` at its step, too, and
+# leaves it in the processor's cache for what comes next. (A single row is multiplied by four panels at
+# once: the few sums of one panel would wait for each other.)
 #
 # One option of the library's has to be taken back for the BLAS: its kernels make no arrays, and so need
 # not count who refers to which (`_nrt`).
@@ -498,9 +501,10 @@ for B, ms in figures.items():
 #   least a third). Compare *BLAS, math.tanh* with *BLAS, vector tanh*. What then remains is mostly
 #   products: compare with *the products alone*.
 # - And exercise 1? At batch 1 *x W_x once* saves a hundred calls. At batch 32 each call has enough to
-#   do, and little or nothing is gained. The library gains there by its products: with `W_h` laid out once
-#   it may even beat *the products alone*, which are NumPy's, though it also keeps what the backward pass
-#   needs.
+#   do, and nothing is gained; it may even be slower, since `xW` is 3 MB of fresh pages, which are fetched
+#   once more step by step. The library gains there by its products: with `W_h` laid out once it may even
+#   beat *the products alone*, which are NumPy's, though it also keeps what the backward pass needs. And at
+#   least as much by memory that was used before: *Numba, panels* has the same products, but a fresh `h`.
 # - Two threads help where there is enough to share and both cores are free. At batch 1 there is one
 #   row and nothing to share: a difference there is noise.
 #
@@ -510,7 +514,7 @@ for B, ms in figures.items():
 # decided who sums what, then a result would depend on the machine. In the library it cannot
 # ([`threads.py`](../minirnn/threads.py)): in the loop over time each row of the batch is one thread's,
 # and depends on no other row. Where rows are summed, as in $dW_h$, [`blocks`](../minirnn/threads.py)
-# cuts them by their *number* alone, and the sums of the blocks are added up in their order.
+# cuts them by the *shapes* alone, and the sums of the blocks are added up in their order.
 
 # %%
 print("(0.1 + 0.2) + 0.3 == 0.1 + (0.2 + 0.3):", (0.1 + 0.2) + 0.3 == 0.1 + (0.2 + 0.3))
@@ -633,7 +637,10 @@ else:
     print("benchmarks/results/results.json is not here (it is in the repository).")
 
 # %% [markdown]
-# Each line but the first takes one trick away: small factors, when the large ones are already had.
+# Each line but the first takes one trick away, from nearly two down to none; near 1, or below, a trick
+# does not pay at this shape. Three have not been met above: while at work on one panel the library
+# *fetches the next ahead*; it adds at most 256 terms *of a sum* at once, so that this part of a panel stays
+# in the cache next to the processor; and memory *begins* where a line of the cache does.
 #
 # ## Read next
 #

@@ -35,6 +35,13 @@ def row_by_row(x, h0, W_x, W_h, b):
     return np.array(h)
 
 
+def number_by_number(x, h0, W_x, W_h, b):
+    xW, h = (x[..., None] * W_x).sum(axis=2), [h0]
+    for t in range(len(x)):
+        h.append(np.tanh(xW[t] + h[t] @ W_h + b))
+    return np.array(h)
+
+
 def loop(h, da):
     dW_h = np.zeros((h.shape[2], h.shape[2]))
     for t in range(len(da)):
@@ -58,6 +65,9 @@ WRONG = {
         (forward("h[t] @ W_h.T", "h[t] @ W_h"), "W_h is transposed"),
         (joined, "not joined with W_h"),
         (row_by_row, "for all rows of the batch"),
+        (number_by_number, "number by number"),
+        (forward("@ W_x)", "@ W_x).reshape(T, B, H)"), "xW[t] is one row"),
+        (forward("x.transpose(1, 0, 2).reshape", "x.reshape"), "transposed to (B, T, D)"),
     ],
     "weight_gradient": [
         (lambda h, da: flat(h[1:]).T @ flat(da), "h[:-1] must stand"),
@@ -67,6 +77,7 @@ WRONG = {
         (lambda h, da: h[:-1].reshape(da.shape[2], -1) @ flat(da), "line breaks"),
         (lambda h, da: (h[:-1].transpose(0, 2, 1) @ da).sum(axis=0), "small products"),
         (loop, "in a loop"),
+        (lambda h, da: h[:-1].T.reshape(da.shape[2], -1) @ flat(da), "turns steps and rows"),
         (lambda h, da: np.einsum("tbi,tbj->ij", h[:-1], da) / da.shape[1], "rows of the batch"),
     ],
 }

@@ -29,6 +29,21 @@ def before(x, h_prev, W_x, W_h, b, b_hn):
     return (1 - z) * n + z * h_prev
 
 
+def dealt(x, h_prev, W_x, W_h, b, b_hn):
+    xW, hW = x @ W_x + b, h_prev @ W_h
+    r, z = (1 / (1 + np.exp(-(xW[:, k::3] + hW[:, k::3]))) for k in (0, 1))
+    n = np.tanh(xW[:, 2::3] + r * (hW[:, 2::3] + b_hn))
+    return (1 - z) * n + z * h_prev
+
+
+def signs(x, h_prev, W_x, W_h, b, b_hn):
+    H = len(b_hn)
+    xW, hW = x @ W_x + b, h_prev @ W_h
+    r, z = np.split(1 / (1 + np.exp(xW + hW))[:, : 2 * H], 2, axis=1)
+    n = np.tanh(xW[:, 2 * H :] + r * (hW[:, 2 * H :] + b_hn))
+    return (1 - z) * n + z * h_prev
+
+
 def moved(order, axis=-1):
     def from_keras_order(W):
         parts = np.split(W, 3, axis=axis)
@@ -61,6 +76,12 @@ WRONG = {
         (wrong("return (1 - z) * n + z * h_prev", "return n"), "a zero state"),
         (wrong("hW[:, :H])", "hW[:, H : 2 * H])"), "n and r have weights"),
         (wrong("h_prev @ W_h", "h_prev * W_h"), "ValueError"),
+        (wrong("h_prev @ W_h", "h_prev @ W_h + b"), "b is added twice"),
+        (wrong("x @ W_x + b, h_prev @ W_h", "x @ W_x, h_prev @ W_h + b"), "multiplies b_n too"),
+        (wrong("+ r * (", "+ (1 - r) * ("), "1 - r stands"),
+        (dealt, "dealt out one by one"),
+        (signs, "sign of a"),
+        (lambda *given: before(*given).T, "expected the shape"),
     ],
     "from_keras_order": [
         (lambda W: W, "nothing has changed"),

@@ -59,6 +59,9 @@ WRONG = {
         (step("h = i * np.tanh(c)", "h = o * np.tanh(c)"), "it is sigmoid(a_i)"),
         (step("c = f * np.tanh(c_prev) + i * g", "c = f * c_prev + i * g"), "not a straight line"),
         (step("return h", "return h, c"), "Expected 2 results"),
+        (step("return h.T, c.T", "return h, c"), "expected the shape (3, 2), got (2, 3)"),
+        (step("c_prev @ W_h", "h_prev @ W_h"), "a is made of h_prev"),
+        (step("(a[:, k::4] for k in range(4))", "np.split(a, 4, axis=1)"), "dealt out one by one"),
         (step("np.split(a, 4)", "np.split(a, 4, axis=1)"), "ValueError"),
     ],
     "lstm_step_backward": [
@@ -76,5 +79,6 @@ WRONG = {
         (backward("da_o = dh * np.tanh(tanh_c) *", "da_o = dh * tanh_c *"), "gate o"),
         (backward("dc += dh * o", "dc = dc + dh * o"), "changes its argument 'dc'"),
         (backward("dc = dc - dh * o", "dc = dc + dh * o"), "how dh goes on"),
+        (backward("dc = dc * f + dh * o", "dc = dc + dh * o"), "step t+1 has done that"),
     ],
 }
