@@ -3,9 +3,10 @@
 Beside minirnn it needs ``pip install '.[bench]'``; peers that are missing are named as missing. Our
 functions and the others' take turns in one process, with the same number of threads. In each turn
 the first call is not counted, since a library's idle threads may still wait, busily, for more work
-when the other begins; nor is compilation. A time is the median of the turns' medians. The turns
-of the two main tables are taken in two parts, some minutes apart: a machine that others use too is
-not always equally fast, and that does not slow down everybody's code by the same factor.
+when the other begins; nor is compilation. A time is the median of the turns' medians, a ratio that
+of the turns' ratios: a machine that others use too may be half as fast from one second to the next,
+and so may PyTorch's turns be lucky and ours not, but hardly the two halves of most turns. The turns
+of the two main tables are taken in two parts, some minutes apart.
 
 ``python -m benchmarks --compare OLD.json NEW.json`` lists what has become slower by a tenth or
 more, and ends with code 1 if there is anything.
@@ -101,7 +102,7 @@ def main():
         old, new = (json.loads(file.read_text()) for file in arguments.compare)
         raise SystemExit(1 if report.compare(old, new) else 0)
     quick = arguments.quick
-    turns, later, seconds = (2, 1, 0.03) if quick else (3, 2, 0.06)
+    turns, later, seconds = (2, 1, 0.03) if quick else (5, 4, 0.03)
     cases = [
         *whole_sequences(quick, turns, seconds),
         *further(quick, turns, seconds),
@@ -127,7 +128,9 @@ def main():
             for name, values in measured.items():
                 figures.setdefault(name, []).extend(np.ravel(values))
     for result in results.values():
-        result["figures"] = {n: float(np.median(v)) for n, v in result["figures"].items()}
+        turns_of = result["figures"]
+        result["figures"] = {n: float(np.median(v)) for n, v in turns_of.items()}
+        result["ratios"] = report.ratios_of_turns(turns_of)
     found["results"] = list(results.values())
     found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,20 @@ def select(found, section, **wanted):
             yield r
 
 
+def ratios_of_turns(turns):
+    """For each other the median over the turns of its time / ours, from lists by name, "torch s"
+    for instance. In a turn the two are measured one right after the other."""
+    ours = turns.get("minirnn s", [])
+    return {
+        name.removesuffix(" s"): float(np.median(np.divide(theirs, ours)))
+        for name, theirs in turns.items()
+        if name != "minirnn s" and 0 < len(theirs) == len(ours)
+    }
+
+
 def ratio(r, other="torch"):
     """The other's time / ours; NaN where one is missing."""
-    figures = r["figures"]
-    return figures.get(f"{other} s", np.nan) / figures.get("minirnn s", np.nan)
+    return r.get("ratios", {}).get(other, np.nan)
 
 
 def geometric_mean(values):
@@ -91,14 +101,16 @@ def markdown(found):
             continue
         parts.append(f"## {section}")
         results = list(select(found, section))
-        names = [k for k in results[0] if k not in ("section", "figures")]
+        names = [k for k in results[0] if k not in ("section", "figures", "ratios")]
         kinds = list(dict.fromkeys(k for r in results for k in r["figures"]))
+        others = [k[:-2] for k in kinds if section == "training step" and k != "minirnn s"]
         body = [
             [str(r[k]) if np.isscalar(r[k]) else text_of(r[k]) for k in names]
             + [f"{r['figures'][k]:.4g}" if k in r["figures"] else "missing" for k in kinds]
+            + [f"{ratio(r, k):.2f}" for k in others]
             for r in results
         ]
-        parts.append(table(body, [*names, *kinds]))
+        parts.append(table(body, [*names, *kinds, *(f"{k} / ours" for k in others)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -190,15 +202,16 @@ def tricks(found):
 def compare(old, new, allowed=1.1):
     """Print what has become slower, by the ratio to a peer where there is one; returns how many."""
     before = {key(r): r["figures"] for r in old["results"]}
+    before_ratios = {key(r): r.get("ratios", {}) for r in old["results"]}
     slower, seen = 0, 0
     for r in new["results"]:
         was, now = before.get(key(r), {}), r["figures"]
         if "minirnn s" not in was or "minirnn s" not in now:
             continue
-        peer = next((k for k in now if k in was and not k.startswith("minirnn")), None)
         factor = now["minirnn s"] / was["minirnn s"]
+        peer = next((k for k in r.get("ratios", {}) if k in before_ratios.get(key(r), {})), None)
         if peer and r["section"] != "import":  # the machine may have been faster or slower
-            factor *= was[peer] / now[peer]
+            factor = before_ratios[key(r)][peer] / r["ratios"][peer]
         seen += 1
         if factor > allowed:
             slower += 1
@@ -208,4 +221,4 @@ def compare(old, new, allowed=1.1):
 
 
 def key(r):
-    return ", ".join(f"{k} {v}" for k, v in r.items() if k != "figures")
+    return ", ".join(f"{k} {v}" for k, v in r.items() if k not in ("figures", "ratios"))

@@ -34,7 +34,7 @@ def turn_times(who, turns, seconds):
         for name, function in who.items():
             function()
             times, started = [], time.perf_counter()
-            while len(times) < 2 or time.perf_counter() - started < seconds:
+            while not times or time.perf_counter() - started < seconds:
                 before = time.perf_counter()
                 function()
                 times.append(time.perf_counter() - before)

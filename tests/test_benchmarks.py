@@ -11,7 +11,8 @@ from benchmarks import processes, report, work
 def found(ours=0.002, torch=0.004):
     results = [
         {"section": section, "cell": "LSTM", "dtype": "float32", "shape": [1, 2, 3, 4],
-         "threads": n, "figures": {"minirnn s": ours, "torch s": torch}}
+         "threads": n, "figures": {"minirnn s": ours, "torch s": torch},
+         "ratios": {"torch": torch / ours}}
         for section in report.GRIDS for n in (1, 2)
     ]  # fmt: skip
     results.append({"section": "first use", "cell": "LSTM", "figures": {"cold s": 4.0}})
@@ -29,7 +30,13 @@ def test_a_peer_that_is_missing():
     data = found()
     for r in data["results"]:
         r["figures"].pop("torch s", None)
+        r.pop("ratios", None)
     assert "time / ours" not in report.markdown(data) and "4" in report.markdown(data)
+
+
+def test_a_ratio_is_that_of_most_turns():
+    turns = {"minirnn s": [1, 2, 1], "torch s": [3, 6, 9], "jax s": [4, 4]}  # of jax one is missing
+    assert report.ratios_of_turns(turns) == {"torch": 3.0}
 
 
 @pytest.mark.parametrize("ours, torch, slower", [
