@@ -193,9 +193,9 @@ def tricks(found):
         ax.barh(np.arange(len(names)) + k * height, values, height, label=label, edgecolor="white")
     ax.axvline(1, c="k", lw=1)
     ax.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [n[:-2] for n in names])
-    ax.set_xlabel("time of the LSTM's forward and backward pass / time with all tricks")
+    ax.set_xlabel("time of a forward and backward pass / time with all tricks")
     ax.invert_yaxis()
-    ax.legend(title="(B, T, D, H)", loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(loc="outside upper center", ncols=len(results), title="LSTM, (B, T, D, H)")
     return figure
 
 
