@@ -431,9 +431,9 @@ for name in norms:
     print(f"; along the cell alone {a_step(along[name])}" if name in along else "")
 
 # %% [markdown]
-# Across: the step. Up: the size of the gradient, logarithmic. Along the cell alone it is $f$ a step, 0.5,
-# 0.73 and 0.95 for biases of 0, 1 and 3. The whole gradient loses less, or even grows, because some of it
-# comes back through $h$, the gates and $W_h$, as in a vanilla network.
+# Across: the step. Up: the size of the gradient, logarithmic. Along the cell alone it is about $f$ a
+# step; the sigmoid of 0, 1 and 3 is 0.5, 0.73 and 0.95. The whole gradient loses less, or even grows, because
+# some of it comes back through $h$, the gates and $W_h$, as in a vanilla network.
 
 # %% [markdown]
 # **Exercise 2.** Write the middle of it, for one step. All arguments are $(B, H)$: `dh` is the whole
