@@ -637,7 +637,7 @@ else:
     print("benchmarks/results/results.json is not here (it is in the repository).")
 
 # %% [markdown]
-# Each line but the first takes one trick away, from nearly two down to none; near 1, or below, a trick
+# Each line but the first takes one trick away, from a factor of two down to none; near 1, or below, a trick
 # does not pay at this shape. Three have not been met above: while at work on one panel the library
 # *fetches the next ahead*; it adds at most 256 terms *of a sum* at once, so that this part of a panel stays
 # in the cache next to the processor; and memory *begins* where a line of the cache does.
