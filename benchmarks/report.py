@@ -25,7 +25,9 @@ def ratios_of_turns(turns):
 
 def ratio(r, other="torch"):
     """The other's time / ours; NaN where one is missing."""
-    return r.get("ratios", {}).get(other, np.nan)
+    figures = r["figures"]
+    of_medians = figures.get(f"{other} s", np.nan) / figures.get("minirnn s", np.nan)
+    return r.get("ratios", {}).get(other, of_medians)  # a file of before 2026-11-26 has no ratios
 
 
 def geometric_mean(values):
@@ -201,17 +203,18 @@ def tricks(found):
 
 def compare(old, new, allowed=1.1):
     """Print what has become slower, by the ratio to a peer where there is one; returns how many."""
-    before = {key(r): r["figures"] for r in old["results"]}
-    before_ratios = {key(r): r.get("ratios", {}) for r in old["results"]}
+    before = {key(r): r for r in old["results"]}
     slower, seen = 0, 0
     for r in new["results"]:
-        was, now = before.get(key(r), {}), r["figures"]
+        earlier = before.get(key(r), {"figures": {}})
+        was, now = earlier["figures"], r["figures"]
         if "minirnn s" not in was or "minirnn s" not in now:
             continue
         factor = now["minirnn s"] / was["minirnn s"]
-        peer = next((k for k in r.get("ratios", {}) if k in before_ratios.get(key(r), {})), None)
+        peer = next((k for k in now if k in was and not k.startswith("minirnn")), None)
         if peer and r["section"] != "import":  # the machine may have been faster or slower
-            factor = before_ratios[key(r)][peer] / r["ratios"][peer]
+            name = peer.removesuffix(" s")
+            factor = ratio(earlier, name) / ratio(r, name)
         seen += 1
         if factor > allowed:
             slower += 1
