@@ -28,6 +28,8 @@ OPTIONS: dict[str, Any] = {
     # Fused multiply-add, and no care for the sign of zero. Not "fast": that would let the compiler
     # assume that NaN never occurs, and then a NaN in the data could vanish without a trace.
     "fastmath": {"contract", "nsz"},
+    # Nobody calls them from C, and to compile a way in for it takes a twentieth of the time.
+    "no_cfunc_wrapper": True,
 }
 
 

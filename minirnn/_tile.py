@@ -20,9 +20,11 @@ _, _, _features = cpu_target.target_context.codegen().magic_tuple()
 # 32 registers of 64 bytes hold 8 x 2 sums and what goes into them; 16 of 32 bytes hold 4 x 2.
 VECTOR, ROWS = (64, 8) if "+avx512f" in _features.split(",") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
+HEIGHTS = ROWS, ROWS // 2, ROWS // 4  # of the tiles that there are instructions for
 MOST_ROWS = 64  # for which one panel is used: their left factors stay in the second cache
 MOST_TERMS = 256  # of a sum that are added at once: 32 kB of a panel, for the nearest cache
 MOST_PANELS = 4  # at once for a single row: 8 sums, as 2 additions begin in a cycle and take 4
+TERMS_A_TURN = 4  # of the loop over the terms of a sum
 
 
 def tile(start, left, panels, out):
@@ -30,9 +32,9 @@ def tile(start, left, panels, out):
 
     out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panels (P, K, C), where C
     numbers fill ``WIDTH`` bytes, n is at most P*C, m at most ``MOST_ROWS``, and P is 1, or at most
-    ``MOST_PANELS`` where m is 1. The numbers of a row lie side by side in memory, except in left,
-    which may have any strides. start may be out, since a tile loads all of it before it stores;
-    left may not. Not compiled, it is these lines, but for rounding:
+    ``MOST_PANELS`` where m is 1. The numbers of a row lie side by side in memory, and so do the
+    rows of a panel. start may be out, since a tile loads all of it before it stores; left may not.
+    Not compiled, it is these lines, but for rounding:
     """
     out[:] = start + (left @ np.concatenate(panels, axis=1))[:, : out.shape[1]]
 
@@ -94,44 +96,44 @@ def _tile(typing_context, start, left, panels, out):
 
 
 def _write(context, builder, signature, arguments):
-    """Write the instructions: for a single row a version for each number of panels; for more a loop
-    over whole tiles, and a version for each number of rows that can be left over."""
+    """Write the instructions: one tile for a single row and several panels; else a loop over tiles
+    of ``ROWS`` rows, of which the last one may be lower."""
+    number = context.get_value_type(signature.args[0].dtype)
     matrices = [
         context.make_array(kind)(context, builder, value)
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
-    number = context.get_value_type(signature.args[0].dtype)
-    M = cgutils.unpack_tuple(builder, matrices[-1].shape, 2)[0]
-    P = cgutils.unpack_tuple(builder, matrices[2].shape, 3)[0]
-    zero, whole = ir.Constant(M.type, 0), ir.Constant(M.type, ROWS)
-    end = builder.append_basic_block()
+    _, _, panels, out = matrices
+    M = cgutils.unpack_tuple(builder, out.shape)[0]
+    P = cgutils.unpack_tuple(builder, panels.shape)[0]
+    integer = M.type
+    with builder.if_else(builder.icmp_signed(">", P, integer(1))) as (several_panels, one_panel):
+        with several_panels:
+            _write_tile(builder, number, (1, MOST_PANELS), integer(0), None, *matrices)
+        with one_panel:
+            tiles = builder.udiv(builder.add(M, integer(ROWS - 1)), integer(ROWS))
+            with cgutils.for_range(builder, tiles) as loop:
+                first, share = builder.mul(loop.index, integer(ROWS)), (loop.index, tiles)
 
-    def versions(choice, numbers, write):
-        for n in numbers:
-            block = builder.append_basic_block()
-            choice.add_case(ir.Constant(M.type, n), block)
-            builder.position_at_end(block)
-            write(n)
-            builder.branch(end)
+                def of_rows(rows):
+                    _write_tile(builder, number, (rows, 1), first, share, *matrices)
 
-    one_panel = builder.append_basic_block()
-    versions(
-        builder.switch(P, one_panel),
-        range(2, MOST_PANELS + 1),
-        lambda n: _write_rows(builder, number, zero, 1, n, None, *matrices),
-    )
-    builder.position_at_end(one_panel)
-    tiles, rest = builder.udiv(M, whole), builder.urem(M, whole)
-    with cgutils.for_range(builder, tiles) as loop:
-        first = builder.mul(loop.index, whole)
-        _write_rows(builder, number, first, ROWS, 1, (loop.index, tiles), *matrices)
-    versions(
-        builder.switch(rest, end),
-        range(1, ROWS),
-        lambda n: _write_rows(builder, number, builder.sub(M, rest), n, 1, None, *matrices),
-    )
-    builder.position_at_end(end)
+                _write_choice(builder, builder.sub(M, first), HEIGHTS, of_rows)
     return context.get_dummy_value()
+
+
+def _write_choice(builder, n, sizes, write):
+    """Write the instructions for each of the sizes, which fall, and which of them to execute: those
+    for the last one that n fits in, or for the first."""
+    size, *smaller = sizes
+    if not smaller:
+        write(size)
+        return
+    with builder.if_else(builder.icmp_signed("<=", n, n.type(smaller[0]))) as (fits, does_not):
+        with fits:
+            _write_choice(builder, n, smaller, write)
+        with does_not:
+            write(size)
 
 
 def _write_fetch(builder, place):
@@ -143,77 +145,97 @@ def _write_fetch(builder, place):
     builder.call(fetch, [place, to_read, second_cache, data])
 
 
-def _write_rows(builder, number, first, rows, count, share, start, left, panels, out):
+def _write_tile(builder, number, size, first, share, start, left, panels, out):
     """Write the instructions for::
 
-        sums[r] = start[r]                          for r in 0 ... rows-1, two vectors a panel
+        sums[r] = start[r]                          for each row r of the tile, and each panel
         for k in 0 ... K-1:                         the only loop at run time
-            sums[r] += left[r, k] * panels[:, k]    for every r
+            sums[r] += left[r, k] * panels[:, k]    for each row r
         out[r] = sums[r]
 
     Python's own loops are over by then: each turn of them has written one instruction.
 
-    count: the number of panels. share: (number of this tile, number of tiles), or None for rows
-    that are left over. While at work on a panel, or 256 rows of it, each tile sends for its share
-    of as many bytes behind these, which are wanted next (and behind the last ones for what happens
-    to be there, or for nothing: this is allowed). Weights of 512 units are more than the
-    processor's inner caches hold, and the first tile would wait for them.
-    """
-    size = 4 if isinstance(number, ir.FloatType) else 8
-    vector = ir.VectorType(number, VECTOR // size)
-    _, K, _ = cgutils.unpack_tuple(builder, panels.shape, 3)
-    panel_stride, k_stride, _ = cgutils.unpack_tuple(builder, panels.strides, 3)
-    strides = [cgutils.unpack_tuple(builder, m.strides, 2) for m in (start, left, out)]
-    (start_stride, _), (left_stride, left_k_stride), (out_stride, _) = strides
-    one_row = builder.icmp_signed("==", cgutils.unpack_tuple(builder, start.shape, 2)[0], K.type(1))
-    start_stride = builder.select(one_row, K.type(0), start_stride)
+    size: (rows, panels) of the tile; first: its first row. Where there are fewer rows or panels,
+    the last one stands in for those that are missing, and is computed and stored more than once.
+    (To have instructions for each number of rows would be faster for 5, 6 or 7, by a fifth at the
+    most, and takes half a second more to compile.)
 
-    def address(matrix, kind, *bytes_from_start):
+    A processor begins six or so instructions in a cycle, two of them products, and two threads may
+    have to share these six. So it matters what else there is in the loop: four terms a turn, and in
+    each turn an address is a number that stays, plus k, plus a constant.
+
+    share: (number of this tile, number of tiles), or None. While at work on a panel, or 256 rows of
+    it, each tile sends for its share of as many bytes behind these, which are wanted next (and
+    behind the last ones for what happens to be there, or for nothing: this is allowed). Weights of
+    512 units are more than the processor's inner caches hold, and the first tile would wait for
+    them.
+    """
+    (rows, count), integer = size, first.type
+    itemsize = 4 if isinstance(number, ir.FloatType) else 8
+    vector = ir.VectorType(number, VECTOR // itemsize)
+    M, P = (cgutils.unpack_tuple(builder, m.shape)[0] for m in (out, panels))
+    K = cgutils.unpack_tuple(builder, panels.shape)[1]
+
+    def at_most_last(n, end):
+        return builder.select(builder.icmp_signed("<", n, end), n, builder.sub(end, integer(1)))
+
+    def starts(matrix, numbers):
+        """Where the rows, or panels, with these numbers begin, in bytes."""
+        stride = cgutils.unpack_tuple(builder, matrix.strides)[0]
+        return [builder.mul(stride, n) for n in numbers]
+
+    def address(kind, matrix, *offsets):
         place = builder.bitcast(matrix.data, ir.IntType(8).as_pointer())
-        for n in bytes_from_start:
+        for n in offsets:
             place = builder.gep(place, [n])
         return builder.bitcast(place, kind.as_pointer())
 
-    def scaled(stride, n):
-        return builder.mul(stride, builder.add(first, K.type(n)))
+    def load(kind, matrix, *offsets):
+        return builder.load(address(kind, matrix, *offsets), align=itemsize)
 
     def broadcast(value):
         some = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
         lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return builder.shuffle_vector(some, some, lane_zero)
 
-    offsets = [K.type(v * VECTOR) for v in range(2 * count)]  # of the vectors in a row, in bytes
-
-    def rows_of(matrix, stride):
-        for r in range(rows):
-            yield [address(matrix, vector, scaled(stride, r), v) for v in offsets]
-
+    tile_rows = [at_most_last(builder.add(first, integer(r)), M) for r in range(rows)]
+    tile_panels = [at_most_last(integer(p), P) for p in range(count)]
+    one_row = builder.icmp_signed("==", cgutils.unpack_tuple(builder, start.shape)[0], integer(1))
+    start_rows = [builder.select(one_row, integer(0), r) for r in tile_rows]
+    halves = [integer(0), integer(VECTOR)]  # of a row of a panel
+    columns = [builder.add(builder.mul(p, integer(WIDTH)), v) for p in tile_panels for v in halves]
+    left_starts, panel_starts = starts(left, tile_rows), starts(panels, tile_panels)
     sums = [  # LLVM turns these variables into registers
-        [cgutils.alloca_once_value(builder, builder.load(s, align=size)) for s in row]
-        for row in rows_of(start, start_stride)
+        [cgutils.alloca_once_value(builder, load(vector, start, r, c)) for c in columns]
+        for r in starts(start, start_rows)
     ]
-    if share is not None:
+
+    def add_term(k):
+        k_panel, k_left = builder.mul(k, integer(WIDTH)), builder.mul(k, integer(itemsize))
+        w = [load(vector, panels, p, k_panel, v) for p in panel_starts for v in halves]
+        for left_start, row_sums in zip(left_starts, sums, strict=True):
+            left_rk = broadcast(load(number, left, left_start, k_left))
+            for w_k, total in zip(w, row_sums, strict=True):
+                product = builder.fmul(left_rk, w_k, flags=("contract",))
+                product_and_sum = builder.fadd(builder.load(total), product, flags=("contract",))
+                builder.store(product_and_sum, total)
+
+    def fetch(k):
         this, tiles = share
-        fetch_stride = builder.udiv(k_stride, tiles)
-        next_share = builder.mul(K, builder.add(k_stride, builder.mul(fetch_stride, this)))
-    with cgutils.for_range(builder, K) as loop:
+        stride = builder.udiv(integer(WIDTH), tiles)
+        next_share = builder.mul(K, builder.add(integer(WIDTH), builder.mul(stride, this)))
+        place = address(ir.IntType(8), panels, next_share, builder.mul(k, stride))
+        _write_fetch(builder, place)
+
+    whole = builder.and_(K, integer(-TERMS_A_TURN))
+    turns = integer(0), whole, integer(TERMS_A_TURN)
+    with cgutils.for_range_slice(builder, *turns, integer) as (k, _):
         if share is not None:
-            place = builder.mul(loop.index, fetch_stride)
-            _write_fetch(builder, address(panels, ir.IntType(8), next_share, place))
-        k_offset = builder.mul(loop.index, k_stride)
-        left_offset = builder.mul(loop.index, left_k_stride)
-        w = [
-            builder.load(address(panels, vector, panel_offset, k_offset, v), align=size)
-            for panel_offset in [builder.mul(panel_stride, K.type(p)) for p in range(count)]
-            for v in offsets[:2]
-        ]
-        for r in range(rows):
-            place = address(left, number, scaled(left_stride, r), left_offset)
-            left_rk = broadcast(builder.load(place))
-            for v in range(2 * count):
-                product = builder.fmul(left_rk, w[v], flags=("contract",))
-                total = builder.fadd(builder.load(sums[r][v]), product, flags=("contract",))
-                builder.store(total, sums[r][v])
-    for row_sums, row in zip(sums, rows_of(out, out_stride), strict=True):
-        for total, place in zip(row_sums, row, strict=True):
-            builder.store(builder.load(total), place, align=size)
+            fetch(k)
+        for n in range(TERMS_A_TURN):
+            add_term(builder.add(k, integer(n)))
+    with cgutils.for_range_slice(builder, whole, K, integer(1), integer) as (k, _):
+        add_term(k)
+    for row_sums, r in zip(sums, starts(out, tile_rows), strict=True):
+        for total, c in zip(row_sums, columns, strict=True):
+            builder.store(builder.load(total), address(vector, out, r, c), align=itemsize)

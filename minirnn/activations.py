@@ -106,47 +106,40 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_l
 
 
 def _kernel_functions(dtype, exp_parts, highest):
-    """Versions of the seven functions above for scalars of one dtype.
+    """Versions of the seven functions above for a scalar x of one dtype.
 
     highest: an x for which exp_parts gives infinity. Every constant has that dtype: to Numba
     ``1 - s`` with a float32 ``s`` is a float64.
     """
     zero, one, two, highest = dtype(0), dtype(1), dtype(2), dtype(highest)
 
-    @inline
-    def sigmoid_(a):
-        # With e = exp(-|a|), which cannot overflow: 1 / (1 + e), or e / (1 + e) where a < 0.
-        two_k, p = exp_parts(-abs(a))
+    def sigmoid_(x):
+        # With e = exp(-|x|), which cannot overflow: 1 / (1 + e), or e / (1 + e) where x < 0.
+        two_k, p = exp_parts(-abs(x))
         e = two_k + two_k * p
-        return (e if a < zero else one) / (one + e)
+        return (e if x < zero else one) / (one + e)
 
-    @inline
-    def tanh_(a):
-        # With e = exp(-2|a|) - 1: tanh|a| = -e / (2 + e). Nothing cancels, however small a is.
-        two_k, p = exp_parts(-two * abs(a))
+    def tanh_(x):
+        # With e = exp(-2|x|) - 1: tanh|x| = -e / (2 + e). Nothing cancels, however small x is.
+        two_k, p = exp_parts(-two * abs(x))
         e = two_k * p + (two_k - one)
-        return np.copysign(e / (two + e), a)
+        return np.copysign(e / (two + e), x)
 
-    @inline
-    def relu_(a):
-        return zero if a < zero else a
+    def relu_(x):
+        return zero if x < zero else x
 
-    @inline
-    def exp_(a):
-        two_k, p = exp_parts(highest if a > highest else a)
+    def exp_(x):
+        two_k, p = exp_parts(highest if x > highest else x)
         return two_k * (one + p)
 
-    @inline
-    def dsigmoid_(s):
-        return s * (one - s)
+    def dsigmoid_(x):
+        return x * (one - x)
 
-    @inline
-    def dtanh_(s):
-        return one - s * s
+    def dtanh_(x):
+        return one - x * x
 
-    @inline
-    def drelu_(s):
-        return zero if s <= zero else one
+    def drelu_(x):
+        return zero if x <= zero else one
 
     versions = tanh_, sigmoid_, relu_, exp_, dtanh_, dsigmoid_, drelu_
     return dict(zip(FUNCTIONS, versions, strict=True))
@@ -164,11 +157,10 @@ _JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
 
 def _use_in_kernels(function):
     @overload(function, jit_options=_JIT_OPTIONS)
-    def choose(s):
-        if s not in _BY_DTYPE:
-            raise errors.TypingError(f"{function.__name__} in a kernel: of a float only, got {s}")
-        kernel_function = _BY_DTYPE[s][function]
-        return lambda s: kernel_function(s)
+    def choose(x):
+        if x not in _BY_DTYPE:
+            raise errors.TypingError(f"{function.__name__} in a kernel: of a float only, got {x}")
+        return _BY_DTYPE[x][function]
 
 
 for _function in FUNCTIONS:

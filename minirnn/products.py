@@ -80,34 +80,26 @@ def panels(W: np.ndarray) -> np.ndarray:
     wide as a tile; the last one is filled up with zeros."""
     K, N = W.shape
     C = WIDTH // W.itemsize
-    cut = empty((-(-N // C), K, C), W.dtype)
-    cut[-1:] = 0
-    # Where the numbers of a row lie side by side, 16 rows for all panels, then the next 16, as they
-    # lie in memory. In a transposed W it is those of a column, and a panel has but a few columns.
-    at_once = 16 if W.strides[1] == W.itemsize else max(K, 1)
-    threads.each_row(cut_up, len(cut), threads.PER_NUMBER * W.size, W, cut, at_once)
+    whole, rest = divmod(N, C)
+    cut = empty((whole + (rest > 0), K, C), W.dtype)
+    W_in_panels = W[:, : whole * C].reshape(K, whole, C).transpose(1, 0, 2)
+
+    def copy(first, last):
+        cut[first:last] = W_in_panels[first:last]
+
+    threads.each_row(copy, whole, threads.PER_NUMBER * W.size)
+    if rest:
+        cut[whole, :, :rest], cut[whole, :, rest:] = W[:, whole * C :], 0
     return cut
-
-
-@jit
-def cut_up(first, last, W, cut, at_once):
-    """Fill the panels first:last with the columns of W; at_once: so many of its rows at a time."""
-    _, K, C = cut.shape
-    for k in range(0, K, at_once):
-        for p in range(first, last):
-            for r in range(k, min(k + at_once, K)):
-                row, panel_row = W[r, p * C : p * C + C], cut[p, r]
-                for j in range(len(row)):
-                    panel_row[j] = row[j]
 
 
 @jit
 def add_product(start, left, W, out):
     """``out = start + left W``: out (M, N), start likewise, which may be the same, or one row
     (1, N) for all, which is not part of out; left (M, K), no part of out either, and W (P, K, C),
-    the panels of a matrix (K, N). In out, start and W a row lies side by side. Each sum runs over
-    k = 0 ... K-1 in this order, so that (compiled) a row's result does not depend on how many rows
-    there are.
+    the panels of a matrix (K, N). The numbers of a row lie side by side in memory. Each sum runs
+    over k = 0 ... K-1 in this order, so that (compiled) a row's result does not depend on how many
+    rows there are.
 
     64 rows of left at a time, which stay in the second cache, are multiplied by panel after panel,
     and by 256 rows of a panel at a time, which stay in the first.
@@ -116,8 +108,10 @@ def add_product(start, left, W, out):
     fit = start.shape in ((M, N), (1, N)) and left.shape == (M, K) and 0 <= P * C - N < C
     if not fit or K == 0:
         raise ValueError("matrices whose sizes do not fit")
-    side_by_side = out.strides[1] == start.strides[1] == out.itemsize or N == 1
-    if not (side_by_side and W.strides[2] == out.itemsize):
+    rows_of_out = out.strides[1] == start.strides[1] == out.itemsize or N == 1
+    rows_of_left = left.strides[1] == out.itemsize or K == 1
+    rows_of_W = W.strides[2] == out.itemsize and (W.strides[1] == WIDTH or K == 1)
+    if not (rows_of_out and rows_of_left and rows_of_W and C * out.itemsize == WIDTH):
         raise ValueError("a matrix whose rows do not lie side by side")
     at_once = MOST_PANELS if M == 1 else 1
     for first in range(0, M, MOST_ROWS):

@@ -23,7 +23,9 @@ def kernel(out, a):
 
 def run(a):
     out = np.empty((7, a.size), a.dtype)
-    with np.errstate(over="ignore"):  # as plain Python, exp is NumPy's, which warns; compiled, none do
+    with np.errstate(
+        over="ignore"
+    ):  # as plain Python, exp is NumPy's, which warns; compiled, none do
         kernel(out, a)
     return out
 

@@ -13,7 +13,8 @@ from minirnn._jit import for_kernels
 from minirnn.products import add_product, panels, times, weight_gradients
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
-          (10, 700, 40), (1, 3, 40), (1, 7, 100), (1, 300, 200)]  # fmt: skip
+          (10, 700, 40), (1, 3, 40), (1, 7, 100), (1, 300, 200), (2, 6, 40), (4, 8, 32),
+          (5, 9, 64), (14, 258, 50)]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-12)])
@@ -30,7 +31,7 @@ def test_add_product(M, K, N, dtype, tolerance):
     add_product(start[:1], a, panels(W), whole[:, :N])  # one row for all
     np.testing.assert_allclose(whole[:, :N] - start[:1], expected - start, atol=2 * tolerance)
     assert np.isnan(whole[:, N:]).all()
-    add_product(start, np.asfortranarray(a), panels(W), start)  # in place, and a in columns
+    add_product(start, a, panels(W), start)  # in place
     np.testing.assert_allclose(start, expected, atol=tolerance)
 
 
@@ -85,9 +86,18 @@ def test_products_of_whole_numbers_are_refused():
 
 
 def test_panels_that_do_not_lie_in_rows():
-    out, a, W = np.zeros((9, 8)), np.ones((9, 5)), np.asfortranarray(panels(np.ones((5, 8))))
+    out, a, W = np.zeros((9, 8)), np.ones((9, 5)), panels(np.ones((10, 8)))
+    for part in (np.asfortranarray(W[:, :5]), W[:, ::2], np.ones((1, 5, 8))):
+        with pytest.raises(ValueError, match="side by side"):
+            add_product(out, a, part, out)
+
+
+def test_left_factors_that_do_not_lie_in_rows():
+    out, a, W = np.zeros((9, 8)), np.ones((9, 5)), panels(np.ones((5, 8)))
     with pytest.raises(ValueError, match="side by side"):
-        add_product(out, a, W, out)
+        add_product(out, np.asfortranarray(a), W, out)
+    add_product(out[:, :1], np.ones((1, 9)).T, panels(np.ones((1, 1))), out[:, :1])
+    assert (out[:, 0] == 1).all()  # a single one does, whatever its strides
 
 
 def test_a_single_column_lies_in_rows_whatever_its_strides():
