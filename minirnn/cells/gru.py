@@ -160,9 +160,9 @@ def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, leng
 
 
 @jit
-def gru_rows(h, gates, past, hW, b, b_hn, h_prev):
-    """A single step for reset="after": gates (B, 3H) enters as x W_x, hW (B, 3H) as h[t-1] W_h, to
-    be overwritten; b (3H,), b_hn (H,), h_prev (B, H), the rest as above."""
+def gru_rows(h, gates, hW, b, b_hn, h_prev):
+    """A single step for reset="after": fill h (B, H). gates (B, 3H) enters as x W_x, hW (B, 3H) as
+    h[t-1] W_h, to be overwritten; b (3H,), b_hn (H,), h_prev (B, H)."""
     for row in range(len(h)):
         gates_row, hW_row = gates[row], hW[row]
         _, _, hW_n = split3(hW_row)
@@ -170,7 +170,8 @@ def gru_rows(h, gates, past, hW, b, b_hn, h_prev):
             gates_row[k] += b[k]
         for j in range(len(b_hn)):
             hW_n[j] += b_hn[j]
-        reset_update_row(gates_row, past[row], hW_row, h_prev[row], False)
+        m = hW_n  # the same memory
+        reset_update_row(gates_row, m, hW_row, h_prev[row], False)
         hidden_state_row(h[row], gates_row, h_prev[row])
 
 
@@ -263,9 +264,8 @@ class GRU(Cell):
         if self.reset == "before":  # there is a product in between
             return super()._quick_step(x, h_prev)
         W_x, W_h, b, b_hn = self._checked_params()
-        h, past = np.empty((2, *h_prev.shape), self.dtype)
-        b, b_hn, h_prev = (for_kernels(a) for a in (b, b_hn, h_prev))
-        gru_rows(h, x @ W_x, past, h_prev @ W_h, b, b_hn, h_prev)
+        gates, hW, h = x @ W_x, h_prev @ W_h, np.empty(h_prev.shape, self.dtype)
+        gru_rows(h, gates, hW, for_kernels(b), for_kernels(b_hn), for_kernels(h_prev))
         return (h,)
 
     def _forward(self, x, state, lengths):

@@ -161,14 +161,15 @@ def lstm_forward(first, last, h, c, gates, tanh_c, x, W_x, W_h, b, p, lengths, t
 
 
 @jit
-def lstm_rows(h, c, tanh_c, gates, hW, b, c_prev, p, tanh_in, tanh_out):
-    """A single step: gates (B, 4H) enters as x W_x; hW (B, 4H) is h[t-1] W_h; b (4H,), c_prev
-    (B, H), the rest as above."""
+def lstm_rows(h, c, gates, hW, b, c_prev, p, tanh_in, tanh_out):
+    """A single step: fill h and c (B, H). gates (B, 4H) enters as x W_x, hW (B, 4H) as h[t-1] W_h,
+    to be overwritten; b (4H,), c_prev (B, H), the rest as above."""
     for row in range(len(h)):
         gates_row, hW_row, h_row, c_row = gates[row], hW[row], h[row], c[row]
         for k in range(len(b)):
             gates_row[k] += hW_row[k] + b[k]
-        lstm_row(h_row, c_row, gates_row, tanh_c[row], c_prev[row], p, tanh_in, tanh_out)
+        tanh_c = hW_row  # the same memory: hW is not needed any more
+        lstm_row(h_row, c_row, gates_row, tanh_c, c_prev[row], p, tanh_in, tanh_out)
 
 
 @jit
@@ -263,8 +264,8 @@ class LSTM(Cell):
     def _quick_step(self, x, h_prev, c_prev):
         W_x, W_h, b, p = self._weights()
         gates, hW = x @ W_x, h_prev @ W_h
-        h, c, tanh_c = np.empty((3, *h_prev.shape), self.dtype)
-        lstm_rows(h, c, tanh_c, gates, hW, for_kernels(b), for_kernels(c_prev), p, *self.tanhs)
+        h, c = np.empty(h_prev.shape, self.dtype), np.empty(h_prev.shape, self.dtype)
+        lstm_rows(h, c, gates, hW, for_kernels(b), for_kernels(c_prev), p, *self.tanhs)
         return h, c
 
     def _forward(self, x, state, lengths):
