@@ -126,9 +126,7 @@ def array(
 
 def exactly(a: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether it is just such an array already, told quickly."""
-    return (
-        type(a) is np.ndarray and a.shape == shape and a.dtype is dtype and a.flags.c_contiguous
-    )
+    return type(a) is np.ndarray and a.shape == shape and a.dtype is dtype and a.flags.c_contiguous
 
 
 def _fits(sizes: tuple[int, ...], expected: Sequence[int | str]) -> bool:
