@@ -86,27 +86,28 @@ print(json.dumps(time.perf_counter() - t))
 TRICKS = {
     "as it is": "",
     "tanh and exp of the C library": """
-import math, numba
+import math
 import minirnn.activations as A
-a = numba.njit(error_model="numpy")(lambda s: 1 / (1 + math.exp(-s)))
-b = numba.njit(error_model="numpy")(lambda s: math.tanh(s))
-for table in A._BY_DTYPE.values(): table[A.sigmoid], table[A.tanh] = a, b
+for table in A._BY_DTYPE.values():
+    table[A.sigmoid] = lambda x: 1 / (1 + math.exp(-x))
+    table[A.tanh] = lambda x: math.tanh(x)
 """,
     "functions not forced inline": """
-from numba.core.dispatcher import Dispatcher
-import minirnn.activations as A
-tables = [A._BY_DTYPE[t].values() for t in A._BY_DTYPE]
-everything = [v for m in modules() for v in vars(m).values()] + [v for t in tables for v in t]
-for value in everything:
-    for d in (value, *(getattr(value, "__closure__", None) or ())):
-        if isinstance(d, Dispatcher): d.targetoptions.pop("forceinline", None)
+import numba, numba.extending
+njit, overload = numba.njit, numba.extending.overload
+def without(options):
+    return {name: value for name, value in options.items() if name != "forceinline"}
+numba.njit = lambda *function, **o: njit(*function, **without(o))
+numba.extending.overload = lambda f, jit_options={}, **o: overload(f, without(jit_options), **o)
 """,
     "references counted": """
+import minirnn
 from numba.core.dispatcher import Dispatcher
 for d in [v for m in modules() for v in vars(m).values() if isinstance(v, Dispatcher)]:
     d.targetoptions.pop("_nrt", None)
 """,
     "no panel fetched ahead": "import minirnn._tile as t; t._write_fetch = lambda *_: None",
+    "a term a turn": "import minirnn._tile as t; t.TERMS_A_TURN = 1",
     "sums of any length at once": "import minirnn.products as p; p.MOST_TERMS = 1 << 30",
     "vectors of 32 bytes outside of products": """
 import numba
@@ -115,7 +116,7 @@ j._prefer_wide_vectors = numba.njit(lambda: None)
 """,
     "memory that begins anywhere": "import minirnn._memory as M; M.LINE = 1",
     "a BLAS call each step": """
-import numba, numpy as np, scipy.linalg, threadpoolctl
+import minirnn, numba, numpy as np, scipy.linalg, threadpoolctl
 threadpoolctl.threadpool_limits(1)
 @numba.njit(nogil=True, _nrt=True)
 def add_product(start, a, W, out):
@@ -128,10 +129,10 @@ for m in modules():
 }
 TRICK_RUN = """
 import json, sys, time
-import numpy as np, minirnn as mr
 def modules():
     return [m for name, m in sys.modules.items() if name.startswith("minirnn")]
 {trick}
+import numpy as np, minirnn as mr
 mr.set_num_threads({threads})
 B, T, D, H = {shape}
 layer, x = mr.LSTM(D, H, rng=0, dtype="{dtype}"), np.ones((T, B, D), "{dtype}")

@@ -98,25 +98,26 @@ def gru_step(params, x, h_prev):
 
 
 @inline
-def reset_update_row(gates, past, hW, h_prev, before):
+def reset_update_row(gates, past, hW, h_prev, W_hn):
     """The two gates of all units of one row, and what the candidate sees of the past: gates (3H,)
     enter as x W_x + b and leave as r, z, a_n (for reset="before" without s); fill past (H,), which
-    is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,)."""
+    is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,); W_hn as in ``gru_forward``."""
     wide_vectors()
     H = len(h_prev)
     xW_r, xW_z, a_n = split3(gates)
     r, z = xW_r, xW_z  # the same memory
-    hW_r, hW_z, hW_n = hW[:H], hW[H : 2 * H], hW[2 * H :]
+    hW_r, hW_z = hW[:H], hW[H : 2 * H]
     m = q = past
     for j in range(H):
         r[j], z[j] = reset_update(xW_r[j] + hW_r[j], xW_z[j] + hW_z[j])
-    if before:
-        for j in range(H):
-            q[j] = r[j] * h_prev[j]
-    else:
+    if W_hn is None:
+        hW_n = hW[2 * H :]
         for j in range(H):
             m[j] = hW_n[j]
             a_n[j] += r[j] * m[j]
+    else:
+        for j in range(H):
+            q[j] = r[j] * h_prev[j]
 
 
 @inline
@@ -134,11 +135,11 @@ def hidden_state_row(h, gates, h_prev):
 def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, lengths):
     """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
     and past (T, B, H), m or q, with hW (B, 3H or 2H) to work in. As panels (see ``products``): W_x;
-    for reset="after" W_h (H, 3H) and W_hn empty, for "before" W_h (H, 2H) and W_hn (H, H). As a
-    row: b (1, 3H), and b_h, which is (0, 0, b_hn) or, for "before", (0, 0). Under ``no_cache``
-    gates and past have a place for one step only."""
+    for reset="after" W_h (H, 3H), with None as W_hn, so that what is for the other version is not
+    even compiled; for "before" W_h (H, 2H) and W_hn (H, H). As a row: b (1, 3H), and b_h, which is
+    (0, 0, b_hn) or, for "before", (0, 0). Under ``no_cache`` gates and past have a place for one
+    step only."""
     T, H = len(x), h.shape[2]
-    before = W_hn.size > 0  # reset="before"
     for t in range(T):
         now = t % len(gates)  # with a cache t
         # The last colon makes these of the same type as a_n, and the product is compiled once only.
@@ -146,8 +147,8 @@ def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, leng
         add_product(b_h[:, :], h[t, first:last, :], W_h, hW[first:last, :])
         for row in range(first, last):
             if t < lengths[row]:
-                reset_update_row(gates[now, row], past[now, row], hW[row], h[t, row], before)
-        if before:
+                reset_update_row(gates[now, row], past[now, row], hW[row], h[t, row], W_hn)
+        if W_hn is not None:
             a_n = gates[now, first:last, 2 * H :]
             add_product(a_n, past[now, first:last, :], W_hn, a_n)
         for row in range(first, last):
@@ -171,7 +172,7 @@ def gru_rows(h, gates, hW, b, b_hn, h_prev):
         for j in range(len(b_hn)):
             hW_n[j] += b_hn[j]
         m = hW_n  # the same memory
-        reset_update_row(gates_row, m, hW_row, h_prev[row], False)
+        reset_update_row(gates_row, m, hW_row, h_prev[row], None)
         hidden_state_row(h[row], gates_row, h_prev[row])
 
 
@@ -184,7 +185,6 @@ def gru_backward(
     enters as the gradient of the final state and leaves as that of the initial one; dq (B, H) is
     to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T."""
     T, _, H = past.shape
-    before = W_hn_T.size > 0
     for t in range(T - 1, -1, -1):
         for row in range(first, last):
             dx[t, row] = 0
@@ -201,7 +201,7 @@ def gru_backward(
                 )
             for j in range(H):
                 dhW_z[j], dq_row[j] = da_z[j], 0
-        if before:
+        if W_hn_T is not None:
             # With the last colon here and below for the same reason as in the forward pass.
             dq_rows, da_n_rows = dq[first:last, :], da[t, first:last, 2 * H :]
             add_product(dq_rows, da_n_rows, W_hn_T, dq_rows)
@@ -209,16 +209,17 @@ def gru_backward(
             if t >= lengths[row]:
                 continue
             (r, _, _), (da_r, _, da_n) = split3(gates[t, row]), split3(da[t, row])
-            dhW_r, dm, dq_row, dh_row = dhW[t, row, :H], dhW[t, row, 2 * H :], dq[row], dh[row]
-            h_prev, m = h[t, row], past[t, row]
-            if before:
-                for j in range(H):
-                    da_r[j] = dhW_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
-                    dh_row[j] += dq_row[j] * r[j]
-            else:
+            dhW_r = dhW[t, row, :H]
+            if W_hn_T is None:
+                m, dm = past[t, row], dhW[t, row, 2 * H :]
                 for j in range(H):
                     da_r[j] = dhW_r[j] = da_n[j] * m[j] * dsigmoid(r[j])
                     dm[j] = da_n[j] * r[j]
+            else:
+                dq_row, dh_row, h_prev = dq[row], dh[row], h[t, row]
+                for j in range(H):
+                    da_r[j] = dhW_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
+                    dh_row[j] += dq_row[j] * r[j]
         dh_rows, dx_rows = dh[first:last, :], dx[t, first:last, :]
         add_product(dh_rows, dhW[t, first:last, :], W_h_T, dh_rows)
         add_product(dx_rows, da[t, first:last, :], W_x_T, dx_rows)
@@ -252,9 +253,9 @@ class GRU(Cell):
         )
 
     def _recurrent_weights(self, W_h):
-        """W_h and W_hn as the kernels take them: W_hn is empty unless r works before it."""
+        """W_h and W_hn as the kernels take them: None for W_hn unless r works before it."""
         if self.reset == "after":
-            return W_h, W_h[:0, :0]
+            return W_h, None
         return np.split(W_h, [2 * self.hidden_size], axis=1)
 
     def _step(self, params, x, h_prev):
@@ -279,7 +280,8 @@ class GRU(Cell):
         kept = steps_kept(T)
         gates, past = empty((kept, B, W_x.shape[1]), self.dtype), np.zeros_like(h[:kept])
         hW = np.empty((B, len(b_h)), self.dtype)
-        weights = panels(W_x), panels(W_h), panels(W_hn), for_kernels(b)[None], b_h[None]
+        W_hn = None if W_hn is None else panels(W_hn)
+        weights = panels(W_x), panels(W_h), W_hn, for_kernels(b)[None], b_h[None]
         self._run(gru_forward, T, B, h, gates, past, hW, for_kernels(x), *weights, lengths)
         return GRUCache(x, h, gates, past, lengths, self.variant)
 
@@ -290,7 +292,8 @@ class GRU(Cell):
         shapes = x.shape, gates.shape, (*dy.shape[:2], W_h.shape[1])
         dx, da, dhW = (empty(shape, self.dtype) for shape in shapes)
         dq = np.zeros_like(dstate[0])
-        weights = panels(W_x.T), panels(W_h.T), panels(W_hn.T)
+        W_hn_T = None if W_hn is None else panels(W_hn.T)
+        weights = panels(W_x.T), panels(W_h.T), W_hn_T
         known = for_kernels(dy), h, gates, past, *weights, lengths
         self._run(gru_backward, *dy.shape[:2], dx, da, dhW, *dstate, dq, *known)
         H = self.hidden_size

@@ -124,14 +124,14 @@ def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
     H = len(c)
     a_i, a_f, a_g, a_o = split4(gates)
     i, f, g, o = a_i, a_f, a_g, a_o  # the same memory
-    if len(p):
+    if p is not None:
         p_i, p_f = p[0], p[1]
         for j in range(H):
             a_i[j] += p_i[j] * c_prev[j]
             a_f[j] += p_f[j] * c_prev[j]
     for j in range(H):
         i[j], f[j], g[j], c[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j], tanh_in)
-    if len(p):
+    if p is not None:
         p_o = p[2]
         for j in range(H):
             a_o[j] += p_o[j] * c[j]
@@ -143,7 +143,7 @@ def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
 def lstm_forward(first, last, h, c, gates, tanh_c, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out):
     """Fill, in the rows first:last of the batch, h[1:] and c[1:] (T+1, B, H), gates (T, B, 4H) and
     tanh_c (T, B, H). W_x and W_h as panels (see ``products``); b (1, 4H); p (3, H): p_i, p_f, p_o,
-    or (0, H). Under ``no_cache`` c has two places, used in turns, gates and tanh_c have one."""
+    or None. Under ``no_cache`` c has two places, used in turns, gates and tanh_c have one."""
     T, H = len(x), h.shape[2]
     for t in range(T):
         now, old, new = t % len(gates), t % len(c), (t + 1) % len(c)  # with a cache t, t, t + 1
@@ -199,7 +199,7 @@ def lstm_backward(
                 da_o[j], dc_row[j] = hidden_state_backward(
                     dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j], tanh_out
                 )
-            if len(p):
+            if p is not None:
                 p_o = p[2]
                 for j in range(H):
                     dc_row[j] += p_o[j] * da_o[j]
@@ -207,7 +207,7 @@ def lstm_backward(
                 da_i[j], da_f[j], da_g[j], dc_row[j] = cell_state_backward(
                     dc_row[j], i[j], f[j], g[j], c_prev[j], tanh_in
                 )
-            if len(p):
+            if p is not None:
                 p_i, p_f = p[0], p[1]
                 for j in range(H):
                     dc_row[j] += p_i[j] * da_i[j] + p_f[j] * da_f[j]
@@ -258,8 +258,8 @@ class LSTM(Cell):
     def _weights(self):
         """W_x, W_h, b and p as the kernels take them."""
         W_x, W_h, b, *peepholes = self._checked_params()
-        p = np.stack(peepholes) if peepholes else np.empty((0, self.hidden_size), self.dtype)
-        return W_x, W_h, b, p
+        # What is only for a p is not even compiled where there is None.
+        return W_x, W_h, b, np.stack(peepholes) if peepholes else None
 
     def _quick_step(self, x, h_prev, c_prev):
         W_x, W_h, b, p = self._weights()

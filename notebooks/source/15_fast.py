@@ -638,8 +638,9 @@ else:
 
 # %% [markdown]
 # Each line but the first takes one trick away, from a factor of two down to none; near 1, or below, a trick
-# does not pay at this shape. Three have not been met above: while at work on one panel the library
-# *fetches the next ahead*; it adds at most 256 terms *of a sum* at once, so that this part of a panel stays
+# does not pay at this shape. Four have not been met above: while at work on one panel the library
+# *fetches the next ahead*; each turn of a tile's loop adds *four terms*, since the loop's own instructions
+# count too; it adds at most 256 terms *of a sum* at once, so that this part of a panel stays
 # in the cache next to the processor; and memory *begins* where a line of the cache does.
 #
 # ## Read next
