@@ -20,7 +20,7 @@ _, _, _features = cpu_target.target_context.codegen().magic_tuple()
 # 32 registers of 64 bytes hold 8 x 2 sums and what goes into them; 16 of 32 bytes hold 4 x 2.
 VECTOR, ROWS = (64, 8) if "+avx512f" in _features.split(",") else (32, 4)
 WIDTH = 2 * VECTOR  # bytes in a row of a tile
-HEIGHTS = ROWS, ROWS // 2, ROWS // 4  # of the tiles that there are instructions for
+HEIGHTS = ROWS, ROWS // 2, ROWS // 4  # of the tiles that are one panel wide
 MOST_ROWS = 64  # for which one panel is used: their left factors stay in the second cache
 MOST_TERMS = 256  # of a sum that are added at once: 32 kB of a panel, for the nearest cache
 MOST_PANELS = 4  # at once for a single row: 8 sums, as 2 additions begin in a cycle and take 4
@@ -123,8 +123,8 @@ def _write(context, builder, signature, arguments):
 
 
 def _write_choice(builder, n, sizes, write):
-    """Write the instructions for each of the sizes, which fall, and which of them to execute: those
-    for the last one that n fits in, or for the first."""
+    """Write the instructions for each of the sizes, from high to low. Executed are those for the
+    lowest that n fits in, or else for the first."""
     size, *smaller = sizes
     if not smaller:
         write(size)
@@ -149,7 +149,7 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
     """Write the instructions for::
 
         sums[r] = start[r]                          for each row r of the tile, and each panel
-        for k in 0 ... K-1:                         the only loop at run time
+        for k in 0 ... K-1:                         at run time four terms a turn, then the rest
             sums[r] += left[r, k] * panels[:, k]    for each row r
         out[r] = sums[r]
 
@@ -157,18 +157,18 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
 
     size: (rows, panels) of the tile; first: its first row. Where there are fewer rows or panels,
     the last one stands in for those that are missing, and is computed and stored more than once.
-    (To have instructions for each number of rows would be faster for 5, 6 or 7, by a fifth at the
-    most, and takes half a second more to compile.)
+    (To have instructions for each number of rows would be faster where some are missing, by a fifth
+    at the most, and takes some tenths of a second more to compile.)
 
     A processor begins six or so instructions in a cycle, two of them products, and two threads may
-    have to share these six. So it matters what else there is in the loop: four terms a turn, and in
-    each turn an address is a number that stays, plus k, plus a constant.
+    have to share these six. So the loop holds little else: four terms a turn, whose addresses
+    differ by constants only.
 
     share: (number of this tile, number of tiles), or None. While at work on a panel, or 256 rows of
-    it, each tile sends for its share of as many bytes behind these, which are wanted next (and
-    behind the last ones for what happens to be there, or for nothing: this is allowed). Weights of
-    512 units are more than the processor's inner caches hold, and the first tile would wait for
-    them.
+    it, each tile sends for a line of memory a turn, spread over its share of as many bytes behind
+    these, which are wanted next (and behind the last ones for what happens to be there, or for
+    nothing: this is allowed). Eight tiles send for all of them. Weights of 512 units are more than
+    the processor's inner caches hold, and the first tile would wait for them.
     """
     (rows, count), integer = size, first.type
     itemsize = 4 if isinstance(number, ir.FloatType) else 8
@@ -200,8 +200,7 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
 
     tile_rows = [at_most_last(builder.add(first, integer(r)), M) for r in range(rows)]
     tile_panels = [at_most_last(integer(p), P) for p in range(count)]
-    one_row = builder.icmp_signed("==", cgutils.unpack_tuple(builder, start.shape)[0], integer(1))
-    start_rows = [builder.select(one_row, integer(0), r) for r in tile_rows]
+    start_rows = [at_most_last(r, cgutils.unpack_tuple(builder, start.shape)[0]) for r in tile_rows]
     halves = [integer(0), integer(VECTOR)]  # of a row of a panel
     columns = [builder.add(builder.mul(p, integer(WIDTH)), v) for p in tile_panels for v in halves]
     left_starts, panel_starts = starts(left, tile_rows), starts(panels, tile_panels)
@@ -227,7 +226,7 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
         place = address(ir.IntType(8), panels, next_share, builder.mul(k, stride))
         _write_fetch(builder, place)
 
-    whole = builder.and_(K, integer(-TERMS_A_TURN))
+    whole = builder.sub(K, builder.urem(K, integer(TERMS_A_TURN)))
     turns = integer(0), whole, integer(TERMS_A_TURN)
     with cgutils.for_range_slice(builder, *turns, integer) as (k, _):
         if share is not None:

@@ -157,7 +157,7 @@ _JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
 
 def _use_in_kernels(function):
     @overload(function, jit_options=_JIT_OPTIONS)
-    def choose(x):
+    def choose(x):  # a type of Numba's here; what is chosen must call its argument x, too
         if x not in _BY_DTYPE:
             raise errors.TypingError(f"{function.__name__} in a kernel: of a float only, got {x}")
         return _BY_DTYPE[x][function]

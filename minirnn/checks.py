@@ -125,8 +125,8 @@ def array(
 
 
 def exactly(a: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether it is just such an array already, told quickly."""
-    return type(a) is np.ndarray and a.shape == shape and a.dtype is dtype and a.flags.c_contiguous
+    """Whether a is a plain C-contiguous array of this shape and dtype already, told quickly."""
+    return type(a) is np.ndarray and a.shape == shape and a.dtype == dtype and a.flags.c_contiguous
 
 
 def _fits(sizes: tuple[int, ...], expected: Sequence[int | str]) -> bool:
@@ -204,8 +204,8 @@ def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
     found, dtype = [], layer.dtype
     for name, shape in shapes.items():
         p = layer.params[name]
-        usual = exactly(p, shape, dtype)
-        found.append(p if usual else array(p, f"params[{name!r}]", shape, dtype))
+        right = exactly(p, shape, dtype)
+        found.append(p if right else array(p, f"params[{name!r}]", shape, dtype))
     return found
 
 

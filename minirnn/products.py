@@ -97,9 +97,9 @@ def panels(W: np.ndarray) -> np.ndarray:
 def add_product(start, left, W, out):
     """``out = start + left W``: out (M, N), start likewise, which may be the same, or one row
     (1, N) for all, which is not part of out; left (M, K), no part of out either, and W (P, K, C),
-    the panels of a matrix (K, N). The numbers of a row lie side by side in memory. Each sum runs
-    over k = 0 ... K-1 in this order, so that (compiled) a row's result does not depend on how many
-    rows there are.
+    the panels of a matrix (K, N). The numbers of a row lie side by side in memory, and so do
+    the rows of a panel. Each sum runs over k = 0 ... K-1 in this order, so that (compiled) a row's
+    result does not depend on how many rows there are.
 
     64 rows of left at a time, which stay in the second cache, are multiplied by panel after panel,
     and by 256 rows of a panel at a time, which stay in the first.

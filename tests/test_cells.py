@@ -1,5 +1,6 @@
 """The three cells and what is made of them: properties that hold for every recurrent layer."""
 
+import copy
 import math
 import sys
 import threading
@@ -67,6 +68,25 @@ def test_the_quick_step_equals_the_one_in_plain_numpy(name, dtype, tol, B, H):
         same(before, state, 0)
         same(W_x, layer.params["W_x"], 0)
         _, state, _ = layer.forward(x, state)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_copied_layer_steps_to_the_same_bits(name):
+    layer = randomised(name, H=20, dtype="float32")
+    x, state, _, _ = point(layer, T=1)
+    x, state = x[0].astype("float32"), tree(lambda s: s.astype("float32"), state)
+    twin = copy.deepcopy(layer)
+    assert twin.dtype == layer.dtype  # though not the same object
+    same(layer.step(x, state), twin.step(x, state), 0)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_step_from_a_state_of_another_form_is_refused(name):
+    layer = randomised(name)
+    h, *rest = arrays(layer.zero_state(1))
+    for wrong in ((h, *rest, h), (h,)):
+        with pytest.raises((TypeError, ValueError), match="state"):
+            layer.step(np.ones((1, 2)), wrong)
 
 
 @pytest.mark.parametrize("name", CELLS)

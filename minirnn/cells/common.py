@@ -129,7 +129,8 @@ class Cell:
         NumPy; with the layer's own parameters and dtype perhaps by ``_quick_step``. Returns y
         (B, H), read-only, and the new state.
         """
-        states: Sequence[Any] = state if isinstance(state, tuple) else (state,)
+        pair = isinstance(state, tuple) and len(self.state_names) > 1
+        states: Sequence[Any] = state if pair else (state,)
         usual = params is None and self._usual(x, states)
         if not usual:
             x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
@@ -144,8 +145,8 @@ class Cell:
         return new[0], as_state(new)
 
     def _usual(self, x, states):
-        """Whether they are arrays of the layer's own kind. Told quickly, since the checks would
-        take a quarter of the 15 us of a small layer's step."""
+        """Whether x and the states are plain arrays of the right shapes and the layer's dtype. Told
+        quickly, since all the checks would take a quarter of the 15 us of a small layer's step."""
         if type(x) is not np.ndarray or x.ndim != 2 or len(states) != len(self.state_names):
             return False
         B, D, H, dtype = len(x), self.input_size, self.hidden_size, self.dtype

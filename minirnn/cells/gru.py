@@ -101,7 +101,8 @@ def gru_step(params, x, h_prev):
 def reset_update_row(gates, past, hW, h_prev, W_hn):
     """The two gates of all units of one row, and what the candidate sees of the past: gates (3H,)
     enter as x W_x + b and leave as r, z, a_n (for reset="before" without s); fill past (H,), which
-    is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,); W_hn as in ``gru_forward``."""
+    is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,). W_hn only tells the version: it is
+    None for "after"."""
     wide_vectors()
     H = len(h_prev)
     xW_r, xW_z, a_n = split3(gates)
@@ -135,10 +136,9 @@ def hidden_state_row(h, gates, h_prev):
 def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, lengths):
     """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
     and past (T, B, H), m or q, with hW (B, 3H or 2H) to work in. As panels (see ``products``): W_x;
-    for reset="after" W_h (H, 3H), with None as W_hn, so that what is for the other version is not
-    even compiled; for "before" W_h (H, 2H) and W_hn (H, H). As a row: b (1, 3H), and b_h, which is
-    (0, 0, b_hn) or, for "before", (0, 0). Under ``no_cache`` gates and past have a place for one
-    step only."""
+    W_h (H, 3H) with None as W_hn for reset="after", and then Numba leaves out the branches for
+    "before", where they are (H, 2H) and (H, H). As a row: b (1, 3H), and b_h, which is (0, 0, b_hn)
+    or, for "before", (0, 0). Under ``no_cache`` gates and past have a place for one step only."""
     T, H = len(x), h.shape[2]
     for t in range(T):
         now = t % len(gates)  # with a cache t
@@ -163,7 +163,7 @@ def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, leng
 @jit
 def gru_rows(h, gates, hW, b, b_hn, h_prev):
     """A single step for reset="after": fill h (B, H). gates (B, 3H) enters as x W_x, hW (B, 3H) as
-    h[t-1] W_h, to be overwritten; b (3H,), b_hn (H,), h_prev (B, H)."""
+    h[t-1] W_h, and both are overwritten; b (3H,), b_hn (H,), h_prev (B, H)."""
     for row in range(len(h)):
         gates_row, hW_row = gates[row], hW[row]
         _, _, hW_n = split3(hW_row)
@@ -183,7 +183,8 @@ def gru_backward(
     """Fill, in the rows first:last of the batch, dx (T, B, D), da (T, B, 3H), the gradient of
     x W_x + b, and dhW, that of h W_h: (da_r, da_z, dm), or (da_r, da_z) for "before". dh (B, H)
     enters as the gradient of the final state and leaves as that of the initial one; dq (B, H) is
-    to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T."""
+    to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T, the last
+    None for "after"."""
     T, _, H = past.shape
     for t in range(T - 1, -1, -1):
         for row in range(first, last):

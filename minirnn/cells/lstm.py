@@ -163,12 +163,12 @@ def lstm_forward(first, last, h, c, gates, tanh_c, x, W_x, W_h, b, p, lengths, t
 @jit
 def lstm_rows(h, c, gates, hW, b, c_prev, p, tanh_in, tanh_out):
     """A single step: fill h and c (B, H). gates (B, 4H) enters as x W_x, hW (B, 4H) as h[t-1] W_h,
-    to be overwritten; b (4H,), c_prev (B, H), the rest as above."""
+    and both are overwritten; b (4H,), c_prev (B, H), the rest as above."""
     for row in range(len(h)):
         gates_row, hW_row, h_row, c_row = gates[row], hW[row], h[row], c[row]
         for k in range(len(b)):
             gates_row[k] += hW_row[k] + b[k]
-        tanh_c = hW_row  # the same memory: hW is not needed any more
+        tanh_c = hW_row  # the same memory, of which it takes the first H: hW is not needed any more
         lstm_row(h_row, c_row, gates_row, tanh_c, c_prev[row], p, tanh_in, tanh_out)
 
 
@@ -258,7 +258,7 @@ class LSTM(Cell):
     def _weights(self):
         """W_x, W_h, b and p as the kernels take them."""
         W_x, W_h, b, *peepholes = self._checked_params()
-        # What is only for a p is not even compiled where there is None.
+        # Where p is None, Numba leaves out the lines for peepholes.
         return W_x, W_h, b, np.stack(peepholes) if peepholes else None
 
     def _quick_step(self, x, h_prev, c_prev):
