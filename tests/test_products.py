@@ -86,8 +86,8 @@ def test_products_of_whole_numbers_are_refused():
 
 
 def test_panels_that_do_not_lie_in_rows():
-    out, a, W = np.zeros((9, 8)), np.ones((9, 5)), panels(np.ones((10, 8)))
-    for part in (np.asfortranarray(W[:, :5]), W[:, ::2], np.ones((1, 5, 8))):
+    out, a, W = np.zeros((9, 4)), np.ones((9, 5)), panels(np.ones((10, 4)))
+    for part in (np.asfortranarray(W[:, :5]), W[:, ::2], W[:, :5, :4], np.ones((1, 5, 4))):
         with pytest.raises(ValueError, match="side by side"):
             add_product(out, a, part, out)
 
