@@ -181,7 +181,7 @@ def cases(quick, turns, seconds):
         )
     yield "import", {}, lambda: dict(zip(("numba s", "minirnn s"), run(IMPORT), strict=True))
     for cell in ("RNN", "LSTM", "GRU"):
-        yield "first use", {"cell": cell}, lambda cell=cell: first_use(cell)
+        yield "first use", {"cell": cell}, lambda cell=cell: first_use(cell, 1 if quick else 3)
     if not quick:
         for checkpoint in (False, True):
             name = "Checkpoint(LSTM, 300)" if checkpoint else "LSTM"
@@ -197,12 +197,12 @@ def cases(quick, turns, seconds):
         yield "tricks", names, lambda names=names: tricks(names, turns // 2 + 1, 5 * seconds)
 
 
-def first_use(cell):
+def first_use(cell, times):
     figures = {"cold s": [], "from disk s": []}
-    for _ in range(3):
+    for _ in range(times):
         with tempfile.TemporaryDirectory() as folder:
-            for times in figures.values():
-                times.append(run(FIRST.format(cell=cell), NUMBA_CACHE_DIR=folder))
+            for measured in figures.values():
+                measured.append(run(FIRST.format(cell=cell), NUMBA_CACHE_DIR=folder))
     return figures
 
 
