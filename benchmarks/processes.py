@@ -130,11 +130,12 @@ for m in modules():
     "fresh memory each time": "import minirnn._memory as M; M.SMALLEST = 1 << 60",
 }
 TRICK_RUN = """
-import json, sys, time
+import json, sys
 def modules():
     return [m for name, m in sys.modules.items() if name.startswith("minirnn")]
 {trick}
 import numpy as np, minirnn as mr
+from benchmarks import work
 mr.set_num_threads({threads})
 B, T, D, H = {shape}
 layer, x = mr.LSTM(D, H, rng=0, dtype="{dtype}"), np.ones((T, B, D), "{dtype}")
@@ -143,12 +144,8 @@ def step():
     y, _, cache = layer.forward(x); layer.backward(dy, cache)
 step()
 print("compiled", flush=True)
-for line in sys.stdin:  # a turn
-    step()
-    times, start = [], time.perf_counter()
-    while len(times) < 2 or time.perf_counter() - start < {seconds}:
-        t = time.perf_counter(); step(); times.append(time.perf_counter() - t)
-    print(json.dumps(float(np.median(times))), flush=True)
+for line in sys.stdin:
+    print(json.dumps(work.turn_times({{"LSTM": step}}, 1, {seconds})["LSTM s"][0]), flush=True)
 """
 
 
@@ -224,7 +221,8 @@ def tricks(names, turns, seconds):
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
             worker = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
             workers[name] = stack.enter_context(worker)
-            worker.stdout.readline()
+            if not worker.stdout.readline():  # what went wrong it has said itself
+                raise RuntimeError(f"{name}: its process ended")
         figures = {f"{name} s": [] for name in workers}
         for _ in range(turns):
             for name, worker in workers.items():
