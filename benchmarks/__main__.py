@@ -58,6 +58,10 @@ def further(quick, *effort):
     large = [s for s in work.SHAPES[: 3 if quick else None] if s[3] >= 128]
     yield from grid("matrix products", work.products, quick, 1, *effort, large)
     yield from grid("streaming", work.streaming, quick, 1, *effort, [(1, 1, 64, 128)])
+    for dtype in () if quick or len(work.thread_counts(quick)) == 1 else work.DTYPES:
+        for shape in work.SHAPES:
+            names = {"cell": "LSTM", "dtype": dtype, "shape": shape}
+            yield "threads", names, timed(work.scaling, tuple(names.values()), 1, *effort)
     for axis in range(4):  # time against B, T, H
         for n in () if quick or axis == 2 else (1, 4, 16, 64, 256):
             shape = [32, 50, 64, 64]

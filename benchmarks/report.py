@@ -118,7 +118,8 @@ def markdown(found):
 
 def figures(found, folder):
     """Draw the pictures; yields the files."""
-    for name, draw in [("ratios", heat_map), ("sizes", sizes), ("tricks", tricks)]:
+    pictures = {"ratios": heat_map, "sizes": sizes, "threads": scaling, "tricks": tricks}
+    for name, draw in pictures.items():
         figure = draw(found)
         if figure is not None:
             file = folder / f"{name}.png"
@@ -177,6 +178,30 @@ def sizes(found):
     axes[0].set_ylabel("forward and backward, ms")
     axes[0].legend()
     figure.suptitle("LSTM, float32, 1 thread; elsewhere B = 32, T = 50, D = H = 64")
+    return figure
+
+
+def scaling(found):
+    """How many times as fast two threads are as one, for us and for PyTorch."""
+    results = list(select(found, "threads"))
+    if not results:
+        return None
+    figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    for k, dtype in enumerate(dict.fromkeys(r["dtype"] for r in results)):
+        for who, style in {"minirnn": "o-", "torch": "s--"}.items():
+            faster = {
+                text_of(r["shape"]): r["figures"][f"{who}, 1 s"] / r["figures"][f"{who}, 2 s"]
+                for r in results
+                if r["dtype"] == dtype and f"{who}, 2 s" in r["figures"]
+            }
+            label = f"{'PyTorch' if who == 'torch' else who}, {dtype}"
+            ax.plot(faster.keys(), faster.values(), style, c=f"C{k}", label=label)
+    ax.axhline(1, c="k", lw=1)
+    ax.tick_params("x", rotation=25)
+    ax.set_ylabel("time with 1 thread / time with 2")
+    ax.set_title("LSTM, forward and backward, (B, T, D, H)")
+    ax.grid(alpha=0.3)
+    ax.legend()
     return figure
 
 

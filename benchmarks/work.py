@@ -164,6 +164,21 @@ def products(cell, dtype, shape):
     return forward_backward(cell, dtype, shape) | {"products": bare}
 
 
+def scaling(cell, dtype, shape):
+    """A forward and backward pass with one thread and with two, by turns."""
+
+    def with_threads(n, function):
+        def run():
+            if mr.get_num_threads() != n:  # in the first call of a turn, which is not counted
+                set_threads(n)
+            function()
+
+        return run
+
+    who = forward_backward(cell, dtype, shape).items()
+    return {f"{name}, {n}": with_threads(n, function) for name, function in who for n in (1, 2)}
+
+
 def streaming(cell, dtype, shape):
     """One step for one sequence, beside its two products."""
     layer, x, _, _ = draw(cell, dtype, (1, 1, *shape[2:]))

@@ -16,6 +16,9 @@ def found(ours=0.002, torch=0.004):
         for section in report.GRIDS for n in (1, 2)
     ]  # fmt: skip
     results.append({"section": "first use", "cell": "LSTM", "figures": {"cold s": 4.0}})
+    threads = {"minirnn, 1 s": ours, "minirnn, 2 s": ours / 2}
+    names = {"cell": "LSTM", "dtype": "float32", "shape": [1, 2, 3, 4]}
+    results.append({"section": "threads", **names, "figures": threads})
     return {"machine": {"python": "3"}, "quick": False, "minutes": 1, "results": results}
 
 
@@ -23,7 +26,10 @@ def test_tables_and_pictures(tmp_path):
     text = report.markdown(found())
     assert "| LSTM float32 | 2.00 | 2.00 |" in text and "Geometric mean 2.00, worst 2.00" in text
     assert "## first use" in text and "| LSTM | 4 |" in text
-    assert [file.name for file in report.figures(found(), tmp_path)] == ["ratios.png"]
+    files = [file.name for file in report.figures(found(), tmp_path)]
+    assert files == ["ratios.png", "threads.png"]
+    (ours, _, one) = report.scaling(found()).axes[0].lines
+    assert list(ours.get_ydata()) == [2] and list(one.get_ydata()) == [1, 1]
 
 
 def test_a_peer_that_is_missing():
@@ -45,6 +51,16 @@ def test_a_ratio_is_that_of_most_turns():
 def test_what_has_become_slower(ours, torch, slower, capsys):
     assert report.compare(found(), found(ours, torch)) == slower
     assert f"{slower} of 6 cases slower" in capsys.readouterr().out
+
+
+def test_the_number_of_threads_changes_with_the_function_only(monkeypatch):
+    asked = [0]
+    monkeypatch.setattr(work, "set_threads", asked.append)
+    monkeypatch.setattr(work.mr, "get_num_threads", lambda: asked[-1])
+    one, two, *_ = work.scaling("LSTM", "float64", (3, 4, 2, 5)).values()
+    for function in (one, one, two, two, one):
+        function()
+    assert asked == [0, 1, 2, 1]
 
 
 @pytest.mark.parametrize("cell", work.CELLS)
