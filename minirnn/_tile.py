@@ -157,8 +157,8 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
 
     size: (rows, panels) of the tile; first: its first row. Where there are fewer rows or panels,
     the last one stands in for those that are missing, and is computed and stored more than once.
-    (To have instructions for each number of rows would be faster where some are missing, by a fifth
-    at the most, and takes some tenths of a second more to compile.)
+    (To have instructions for each number of rows would be faster where some are missing, by a
+    quarter at the most, and takes some tenths of a second more to compile.)
 
     A processor begins six or so instructions in a cycle, two of them products, and two threads may
     have to share these six. So the loop holds little else: four terms a turn, whose addresses
