@@ -108,15 +108,15 @@ from numba.core.dispatcher import Dispatcher
 for d in [v for m in modules() for v in vars(m).values() if isinstance(v, Dispatcher)]:
     d.targetoptions.pop("_nrt", None)
 """,
-    "no panel fetched ahead": "import minirnn._tile as t; t._write_fetch = lambda *_: None",
-    "a term a turn": "import minirnn._tile as t; t.TERMS_A_TURN = 1",
-    "sums of any length at once": "import minirnn.products as p; p.MOST_TERMS = 1 << 30",
+    "no panel fetched ahead": "import minirnn.engine.tile as t; t._write_fetch = lambda *_: None",
+    "a term a turn": "import minirnn.engine.tile as t; t.TERMS_A_TURN = 1",
+    "sums of any length at once": "import minirnn.engine.products as p; p.MOST_TERMS = 1 << 30",
     "vectors of 32 bytes outside of products": """
 import numba
-import minirnn._jit as j
+import minirnn.engine.jit as j
 j._prefer_wide_vectors = numba.njit(lambda: None)
 """,
-    "memory that begins anywhere": "import minirnn._memory as M; M.LINE = 1",
+    "memory that begins anywhere": "import minirnn.engine.memory as M; M.LINE = 1",
     "a BLAS call each step": """
 import minirnn, numba, numpy as np, scipy.linalg, threadpoolctl
 threadpoolctl.threadpool_limits(1)
@@ -127,7 +127,7 @@ for m in modules():
     for name, value in dict(add_product=add_product, panels=np.ascontiguousarray).items():
         if hasattr(m, name): setattr(m, name, value)
 """,
-    "fresh memory each time": "import minirnn._memory as M; M.SMALLEST = 1 << 60",
+    "fresh memory each time": "import minirnn.engine.memory as M; M.SMALLEST = 1 << 60",
 }
 TRICK_RUN = """
 import json, sys

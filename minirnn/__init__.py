@@ -16,6 +16,7 @@ from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
+from minirnn.engine.threads import get_num_threads, set_num_threads
 from minirnn.generate import decode, free_run, sample
 from minirnn.gradcheck import gradcheck
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
@@ -43,7 +44,6 @@ from minirnn.optim import (
 )
 from minirnn.protocol import Layer
 from minirnn.rtrl import rtrl
-from minirnn.threads import get_num_threads, set_num_threads
 from minirnn.train import History, fit
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ from numba import types
 from numba.core import errors
 from numba.extending import overload
 
-from minirnn._jit import OPTIONS, inline
+from minirnn.engine.jit import OPTIONS, inline
 
 
 def tanh(a):

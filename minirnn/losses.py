@@ -9,10 +9,11 @@ padding.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minirnn import checks, threads
-from minirnn._jit import for_kernels, in_any_order, inline, jit, wide_vectors
-from minirnn._memory import empty
+from minirnn import checks
 from minirnn.activations import exp, sigmoid
+from minirnn.engine import threads
+from minirnn.engine.jit import for_kernels, in_any_order, inline, jit, wide_vectors
+from minirnn.engine.memory import empty
 from minirnn.protocol import quiet
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from minirnn import checks, threads
-from minirnn._jit import for_kernels, in_any_order, jit
+from minirnn import checks
+from minirnn.engine import threads
+from minirnn.engine.jit import for_kernels, in_any_order, jit
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -44,7 +44,7 @@ TARGETS = {
     "losses.py": ["tests/test_losses.py"],
     "bptt.py": ["tests/test_bptt.py", "tests/test_truncated.py"],
     "rtrl.py": ["tests/test_truncated.py"],
-    "products.py": ["tests/test_products.py", "tests/test_cells.py"],
+    "engine/products.py": ["tests/test_products.py", "tests/test_cells.py"],
 }  # fmt: skip
 NOT = ("__init__", "step_decay", "_kind", "_run", "_describe")  # functions without mathematics
 TIMEOUT = 600

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from minirnn import activations
-from minirnn._jit import jit
 from minirnn.activations import dsigmoid, dtanh, exp, relu, sigmoid, tanh
+from minirnn.engine.jit import jit
 
 
 @jit

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minirnn as mr
-from minirnn import _memory
+from minirnn.engine import memory as _memory
 from minirnn.experiments.catalogue import LAYERS, example
 
 shapes = st.tuples(*(st.integers(1, 5) for _ in range(4)))

@@ -7,7 +7,7 @@ import pytest
 from cases import flatten
 
 import minirnn as mr
-from minirnn import _memory
+from minirnn.engine import memory as _memory
 
 
 @pytest.mark.parametrize("every", [1, 4, 7, 20])

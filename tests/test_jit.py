@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numba
 import pytest
 
-from minirnn._jit import _Notice
+from minirnn.engine.jit import _Notice
 
 
 def compiling(module):
@@ -21,7 +21,13 @@ def compiling(module):
 def test_in_a_terminal_the_wait_is_explained_once(terminal, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     notice = _Notice()
-    for module in (None, "numpy", "my_minirnn.cells", "minirnn.cells.lstm", "minirnn.products"):
+    for module in (
+        None,
+        "numpy",
+        "my_minirnn.cells",
+        "minirnn.cells.lstm",
+        "minirnn.engine.products",
+    ):
         notice.on_start(compiling(module))
     assert capsys.readouterr().err.count("compiling") == terminal
 

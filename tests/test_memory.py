@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import minirnn as mr
-from minirnn import _memory
-from minirnn._memory import empty
+from minirnn.engine import memory as _memory
+from minirnn.engine.memory import empty
 
 BIG = (_memory.SMALLEST // 8, 2)  # of float64: twice the smallest size that is kept
 

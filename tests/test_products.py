@@ -8,9 +8,9 @@ import numba
 import numpy as np
 import pytest
 
-from minirnn import _tile
-from minirnn._jit import for_kernels
-from minirnn.products import add_product, panels, times, weight_gradients
+from minirnn.engine import tile
+from minirnn.engine.jit import for_kernels
+from minirnn.engine.products import add_product, panels, times, weight_gradients
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
           (10, 700, 40), (1, 3, 40), (1, 7, 100), (1, 300, 200), (2, 6, 40), (4, 8, 32),
@@ -111,14 +111,15 @@ def test_code_kept_for_one_processor_is_not_used_for_another(tmp_path):
     """Vectors are as wide as those of the processor that Numba compiles for, not of this one."""
     program = """
 import numpy as np
-from minirnn import _tile, products
+from minirnn.engine import tile
+from minirnn.engine import products
 a, W, out = np.ones((20, 5)), np.ones((5, 70)), np.zeros((20, 70))
 products.add_product(out, a, products.panels(W), out)
 assert (out == 5).all()
-print(_tile.VECTOR)
+print(tile.VECTOR)
 """
     plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    for processor, vector in ((plain, 32), ({}, _tile.VECTOR)):
+    for processor, vector in ((plain, 32), ({}, tile.VECTOR)):
         given = os.environ | processor | {"NUMBA_CACHE_DIR": str(tmp_path)}
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300)

@@ -14,7 +14,8 @@ from cases import arrays, flatten
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import minirnn as mr
-from minirnn import _memory, threads
+from minirnn.engine import memory as _memory
+from minirnn.engine import threads
 
 SHAPES = [(40, 32, 64, 64), (30, 130, 20, 96), (5, 33, 100, 300)]  # (T, B, D, H)
 

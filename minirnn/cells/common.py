@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minirnn import checks, threads
-from minirnn._jit import inline
-from minirnn._memory import empty
+from minirnn import checks
+from minirnn.engine import threads
+from minirnn.engine.jit import inline
+from minirnn.engine.memory import empty
 from minirnn.protocol import Backward, Forward, quiet
 
 _caching = contextvars.ContextVar("caching", default=True)

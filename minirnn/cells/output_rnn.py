@@ -26,10 +26,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import jit
 from minirnn.activations import dtanh, tanh
+from minirnn.engine.jit import jit
+from minirnn.engine.products import add_product, panels, times, weight_gradients
 from minirnn.initializers import glorot_uniform
-from minirnn.products import add_product, panels, times, weight_gradients
 from minirnn.protocol import Backward, Forward, quiet
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 import minirnn as mr
-from minirnn._jit import plain
 from minirnn.cells import lstm
+from minirnn.engine.jit import plain
 from minirnn.exercises.common import Wrong, call, exercise, judge_against
 
 NAMES = {"i": "input gate", "f": "forget gate", "g": "candidate g", "o": "output gate"}

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
+from minirnn.engine.products import times, weight_gradients
 from minirnn.initializers import glorot_uniform
 from minirnn.layers.stateless import Stateless
-from minirnn.products import times, weight_gradients
 
 
 class CausalConv(Stateless):

@@ -7,8 +7,8 @@ the row of W that it came from; x is a whole number and has no gradient.
 import numpy as np
 
 from minirnn import checks
-from minirnn._jit import for_kernels, jit
-from minirnn._memory import empty
+from minirnn.engine.jit import for_kernels, jit
+from minirnn.engine.memory import empty
 from minirnn.layers.stateless import Stateless
 
 

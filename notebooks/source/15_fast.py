@@ -24,9 +24,9 @@ from threadpoolctl import threadpool_limits
 
 import minirnn as mr
 from minirnn import exercises, plot
-from minirnn._jit import OPTIONS
 from minirnn.activations import tanh
-from minirnn.products import add_product, panels, times
+from minirnn.engine.jit import OPTIONS
+from minirnn.engine.products import add_product, panels, times
 
 plot.style()
 rng = np.random.default_rng(0)
@@ -123,7 +123,7 @@ assert first["Python"] > 20 * first["NumPy"]
 #
 # `h[t] @ W_h` has to wait for the step before. `x[t] @ W_x` has not: `x` is known from the start. Put
 # all $T \cdot B$ rows of `x` under each other, and it is *one* product. The library does so in
-# [`times`](../minirnn/products.py), for its `Linear` layer.
+# [`times`](../minirnn/engine/products.py), for its `Linear` layer.
 #
 # **Exercise 1.** Write the forward pass with one product for `x W_x` of all steps. `x` $(T, B, D)$,
 # `h0` $(B, H)$, `W_x` $(D, H)$, `W_h` $(H, H)$, `b` $(H,)$; returns `h` $(T+1, B, H)$, its first entry
@@ -302,7 +302,7 @@ plt.show()
 # Up and down: five ways to touch the same number of numbers. Across: milliseconds, on a logarithmic
 # axis. The first two bars differ by the order of two loops, the third by leave to add in another
 # order, the last two by who had the memory before. The library keeps large arrays that nobody needs
-# any more, and uses their pages again: [`empty`](../minirnn/_memory.py).
+# any more, and uses their pages again: [`empty`](../minirnn/engine/memory.py).
 #
 # ## The tanh is not free
 #
@@ -353,8 +353,8 @@ for name, ms in tanhs.items():
 # Products through the BLAS, the library of matrix products behind `@`, from within compiled code, with
 # one tanh or the other; then the library's own products. The BLAS is made for large matrices: it lays
 # out both factors anew for each product. But `W_h` is the same at every step. So the library lays it
-# out once, in [`panels`](../minirnn/products.py), and [`add_product`](../minirnn/products.py) keeps the
-# sums of a *tile* of rows and columns in registers for up to 256 terms ([`tile`](../minirnn/_tile.py)).
+# out once, in [`panels`](../minirnn/engine/products.py), and [`add_product`](../minirnn/engine/products.py) keeps the
+# sums of a *tile* of rows and columns in registers for up to 256 terms ([`tile`](../minirnn/engine/tile.py)).
 # Eight rows are enough for such a tile, so the library's own loop computes `x W_x` at its step, too, and
 # leaves it in the processor's cache for what comes next. (A single row is multiplied by four panels at
 # once: the few sums of one panel would wait for each other.)
@@ -512,8 +512,8 @@ for B, ms in figures.items():
 #
 # Sums of floats depend on their order: `(a + b) + c` is not `a + (b + c)`. If the number of threads
 # decided who sums what, then a result would depend on the machine. In the library it cannot
-# ([`threads.py`](../minirnn/threads.py)): in the loop over time each row of the batch is one thread's,
-# and depends on no other row. Where rows are summed, as in $dW_h$, [`blocks`](../minirnn/threads.py)
+# ([`threads.py`](../minirnn/engine/threads.py)): in the loop over time each row of the batch is one thread's,
+# and depends on no other row. Where rows are summed, as in $dW_h$, [`blocks`](../minirnn/engine/threads.py)
 # cuts them by the *shapes* alone, and the sums of the blocks are added up in their order.
 
 # %%

@@ -12,10 +12,10 @@ import itertools
 
 import numpy as np
 
-from minirnn import threads
-from minirnn._jit import for_kernels, jit
-from minirnn._memory import empty
-from minirnn._tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, tile
+from minirnn.engine import threads
+from minirnn.engine.jit import for_kernels, jit
+from minirnn.engine.memory import empty
+from minirnn.engine.tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, tile
 
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
