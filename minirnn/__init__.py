@@ -9,7 +9,6 @@ Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the l
 calls. Start with ``minirnn/cells/rnn.py``.
 """
 
-from minirnn.bptt import bptt, truncated_bptt
 from minirnn.cells.common import no_cache
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
@@ -30,9 +29,12 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
-from minirnn.losses import binary_cross_entropy, mse, softmax_cross_entropy
 from minirnn.measure import trace
-from minirnn.optim import (
+from minirnn.protocol import Layer
+from minirnn.training.bptt import bptt, truncated_bptt
+from minirnn.training.fit import History, fit
+from minirnn.training.losses import binary_cross_entropy, mse, softmax_cross_entropy
+from minirnn.training.optim import (
     SGD,
     Adagrad,
     Adam,
@@ -42,9 +44,7 @@ from minirnn.optim import (
     cosine,
     step_decay,
 )
-from minirnn.protocol import Layer
-from minirnn.rtrl import rtrl
-from minirnn.train import History, fit
+from minirnn.training.rtrl import rtrl
 
 __version__ = "0.1.0"
 

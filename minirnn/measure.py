@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.bptt import block_loss, bptt, truncated_bptt
 from minirnn.layers.bidirectional import Bidirectional, reverse
 from minirnn.layers.container import zero_state
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Layer, State, map_tree, named_leaves
-from minirnn.rtrl import flat, step_jacobians
+from minirnn.training.bptt import block_loss, bptt, truncated_bptt
+from minirnn.training.rtrl import flat, step_jacobians
 
 
 def trace(

@@ -41,9 +41,9 @@ TARGETS = {
     "layers/pooling.py": ["tests/test_attention.py", *LAYERS, "-k", "Pool or Hierarchical or pool"],
     "layers/seq2seq.py": ["tests/test_attention.py", *LAYERS, "-k", "Seq2Seq or seq2seq"],
     "layers/checkpoint.py": ["tests/test_checkpoint.py", *LAYERS, "-k", "heckpoint"],
-    "losses.py": ["tests/test_losses.py"],
-    "bptt.py": ["tests/test_bptt.py", "tests/test_truncated.py"],
-    "rtrl.py": ["tests/test_truncated.py"],
+    "training/losses.py": ["tests/test_losses.py"],
+    "training/bptt.py": ["tests/test_bptt.py", "tests/test_truncated.py"],
+    "training/rtrl.py": ["tests/test_truncated.py"],
     "engine/products.py": ["tests/test_products.py", "tests/test_cells.py"],
 }  # fmt: skip
 NOT = ("__init__", "step_decay", "_kind", "_run", "_describe")  # functions without mathematics

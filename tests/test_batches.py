@@ -83,8 +83,8 @@ def test_stateful_training_is_truncated_bptt_over_the_stream():
 
 
 def test_stateful_validation_carries_the_state_too():
-    from minirnn.bptt import evaluate
-    from minirnn.train import batches_of
+    from minirnn.training.bptt import evaluate
+    from minirnn.training.fit import batches_of
 
     tokens = np.random.default_rng(0).integers(0, 5, 80)
     model = mr.Sequential(mr.Embedding(5, 3, rng=0), mr.GRU(3, 4, rng=1), mr.Linear(4, 5, rng=2))

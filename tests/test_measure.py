@@ -105,7 +105,7 @@ def test_jacobians_are_those_of_the_state(name):
     x = rng.normal(size=(5, 1, 2))
     found = measure.jacobians(layer, x)
     from minirnn.layers.container import zero_state
-    from minirnn.rtrl import flat, shaped
+    from minirnn.training.rtrl import flat, shaped
 
     states = [zero_state(layer, 1)]
     for t in range(5):

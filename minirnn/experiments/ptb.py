@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
-from minirnn.bptt import evaluate
 from minirnn.datasets import batches, texts
+from minirnn.training.bptt import evaluate
 
 TITLE = "Penn Treebank words: the small LSTM of Zaremba et al. 2014"
 SECONDS = 2400

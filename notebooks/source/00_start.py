@@ -178,7 +178,7 @@ print("eight calls of it and one of layer.forward: the same state, to 1e-14")
 # | [`protocol.py`](../minirnn/protocol.py) | what a layer is, in one page |
 # | [`cells/lstm.py`](../minirnn/cells/lstm.py), [`cells/gru.py`](../minirnn/cells/gru.py) | the same with gates |
 # | [`layers/sequential.py`](../minirnn/layers/sequential.py), [`layers/last.py`](../minirnn/layers/last.py) | layers on top of each other; the last step |
-# | [`losses.py`](../minirnn/losses.py), [`bptt.py`](../minirnn/bptt.py), [`optim.py`](../minirnn/optim.py), [`train.py`](../minirnn/train.py) | from a loss to a trained network |
+# | [`losses.py`](../minirnn/training/losses.py), [`bptt.py`](../minirnn/training/bptt.py), [`optim.py`](../minirnn/training/optim.py), [`fit.py`](../minirnn/training/fit.py) | from a loss to a trained network |
 #
 # The symbols are the same everywhere, in the equations and in the code: `a` is what goes into an
 # activation, `h` the hidden state, `c` the cell of an LSTM, `W_x`, `W_h`, `b` the parameters, and

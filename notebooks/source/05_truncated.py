@@ -16,7 +16,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn import exercises, measure, plot
-from minirnn.rtrl import flat
+from minirnn.training.rtrl import flat
 
 plot.style()
 rng = np.random.default_rng(0)
@@ -24,7 +24,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Two numbers
 #
-# [`truncated_bptt`](../minirnn/bptt.py) has two. After every `k1` steps it takes the losses of *these*
+# [`truncated_bptt`](../minirnn/training/bptt.py) has two. After every `k1` steps it takes the losses of *these*
 # `k1` steps, the block, and propagates them back through the last `k2` steps, the block among them. The
 # *state* runs on without a break. So `k1` says how often there is a gradient, `k2` how far it reaches.
 #
@@ -168,7 +168,7 @@ assert biases["LSTM, forget bias 4"][-1] > 0.1
 #
 # Suppose that you want a gradient after *every* step of a stream, and `T` steps are behind you.
 # Full BPTT goes back through all of them. Truncated BPTT goes back through `k2`. And there is a
-# third way, the other extreme: **real-time recurrent learning** ([`rtrl`](../minirnn/rtrl.py))
+# third way, the other extreme: **real-time recurrent learning** ([`rtrl`](../minirnn/training/rtrl.py))
 # carries the derivatives of the state *forward*, and keeps nothing of the past:
 #
 # $$P_t = \frac{\partial h_t}{\partial h_{t-1}} P_{t-1} + \frac{\partial h_t}{\partial w}

@@ -281,7 +281,7 @@ def clip_by_norm(grads, max_norm):
 exercises.check(clip_by_norm)
 
 # %% [markdown]
-# The library's is [`clip_grad_norm`](../minirnn/optim.py); `mr.fit(..., max_norm=1.0)` calls it.
+# The library's is [`clip_grad_norm`](../minirnn/training/optim.py); `mr.fit(..., max_norm=1.0)` calls it.
 #
 # Clipping helps against explosion. Against vanishing it does nothing: what has become $10^{-10}$ cannot
 # be told from what is not there.

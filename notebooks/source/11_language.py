@@ -64,7 +64,7 @@ assert path is None or V == 65
 #
 # Perplexity is the same thing, read differently: the model is as unsure as somebody who has to
 # choose among that many equally likely characters. A loss such as
-# [`softmax_cross_entropy`](../minirnn/losses.py) is in *nats* (natural logarithm): divide it by
+# [`softmax_cross_entropy`](../minirnn/training/losses.py) is in *nats* (natural logarithm): divide it by
 # $\ln 2$ for bits.
 #
 # **Predict, then run:** how many bits does it take if all characters are equally likely? And if one
@@ -190,7 +190,7 @@ assert ngrams[5] < ngrams[3] < ngrams[2] < ngrams[1]
 #
 # Embedding, LSTM, linear layer: logits at every step, $p = \text{softmax}(h_t W + b)$. The text is
 # cut into 16 streams, side by side. After every 64 steps the gradient goes back through those 64,
-# and the **state runs on**: [`truncated_bptt`](../minirnn/bptt.py) with $k_1 = k_2 = 64$.
+# and the **state runs on**: [`truncated_bptt`](../minirnn/training/bptt.py) with $k_1 = k_2 = 64$.
 
 
 # %%
@@ -266,7 +266,7 @@ assert path is None or gain[0] < 0.3 < 0.7 < gain[1:].min()
 # ## What the state brings
 #
 # In training the state ran on from batch to batch. What if every batch of 64 steps began with
-# zeros? [`fit`](../minirnn/train.py) does that with `stateful=False`. We train a second network so,
+# zeros? [`fit`](../minirnn/training/fit.py) does that with `stateful=False`. We train a second network so,
 # and test both in two ways: in pieces of 64 characters that begin with zeros, and with the state
 # running on.
 

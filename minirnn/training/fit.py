@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
-from minirnn.bptt import bptt, evaluate
-from minirnn.optim import clip_grad_norm
 from minirnn.resume import read_progress, write_progress
+from minirnn.training.bptt import bptt, evaluate
+from minirnn.training.optim import clip_grad_norm
 
 HELP = "A lower learning rate, max_norm=1.0 or scaled inputs usually help."
 

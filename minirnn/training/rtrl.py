@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.bptt import Result, check_streams
 from minirnn.layers.container import zero_state
 from minirnn.protocol import Layer, State, leaves, map_tree
+from minirnn.training.bptt import Result, check_streams
 
 
 def rtrl(
