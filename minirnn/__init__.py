@@ -15,9 +15,9 @@ from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
+from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
 from minirnn.generate import decode, free_run, sample
-from minirnn.gradcheck import gradcheck
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.cells.common import no_cache
-from minirnn.derivatives import without_step
+from minirnn.checking.derivatives import without_step
 from minirnn.engine.threads import OneBlasThread
 from minirnn.protocol import Layer, State, map_tree
 from minirnn.training.bptt import check_streams

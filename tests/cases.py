@@ -3,7 +3,7 @@
 import numpy as np
 
 import minirnn as mr
-from minirnn.experiments.catalogue import LAYERS, example, make
+from minirnn.checking.catalogue import LAYERS, example, make
 from minirnn.protocol import leaves as arrays
 from minirnn.protocol import map_tree as tree
 

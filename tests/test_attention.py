@@ -7,7 +7,7 @@ import pytest
 from cases import randomised, same
 
 import minirnn as mr
-from minirnn.experiments.catalogue import V, example
+from minirnn.checking.catalogue import V, example
 from minirnn.layers.seq2seq import attention_weights
 
 KINDS = ["LuongAttention", "BahdanauAttention"]

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minirnn as mr
+from minirnn.checking.catalogue import LAYERS, example
 from minirnn.engine import memory as _memory
-from minirnn.experiments.catalogue import LAYERS, example
 
 shapes = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 

@@ -5,7 +5,7 @@ import pytest
 from cases import CELLS, point, randomised
 
 import minirnn as mr
-from minirnn.experiments.catalogue import LAYERS
+from minirnn.checking.catalogue import LAYERS
 
 X = np.zeros((4, 3, 2))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minirnn import npz
+from minirnn.checking.catalogue import LAYERS
 from minirnn.experiments import cli
-from minirnn.experiments.catalogue import LAYERS
 
 
 def run(capsys, *argv):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from naive import StudentLSTM
 
 import minirnn as mr
-from minirnn.derivatives import without_step
-from minirnn.experiments.catalogue import LAYERS, example
+from minirnn.checking.catalogue import LAYERS, example
+from minirnn.checking.derivatives import without_step
 
 
 @pytest.mark.parametrize("name", LAYERS)

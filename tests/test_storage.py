@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import minirnn as mr
 from minirnn import npz, storage
-from minirnn.experiments.catalogue import example
+from minirnn.checking.catalogue import example
 
 
 @pytest.mark.parametrize("name", LAYERS)

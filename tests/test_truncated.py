@@ -5,7 +5,7 @@ import pytest
 from cases import arrays, flatten, randomised, same
 
 import minirnn as mr
-from minirnn.experiments.catalogue import example
+from minirnn.checking.catalogue import example
 from minirnn.protocol import map_tree
 
 MODELS = ["RNN", "LSTM", "GRU after", "GRU before", "GRU LSTM Linear"]

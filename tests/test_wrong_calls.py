@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minirnn as mr
-from minirnn.experiments.catalogue import example
+from minirnn.checking.catalogue import example
 
 T, B, D, H = 4, 3, 2, 3
 MANY = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))

@@ -214,8 +214,8 @@ def check_gradients(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     import minirnn as mr
-    from minirnn.derivatives import without_step
-    from minirnn.experiments.catalogue import LAYERS, example, make
+    from minirnn.checking.catalogue import LAYERS, example, make
+    from minirnn.checking.derivatives import without_step
 
     rng = np.random.default_rng(arguments.seed)
     wrong: list[str] = []

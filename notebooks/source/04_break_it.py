@@ -278,7 +278,7 @@ assert smallest > 0.01
 # %% [markdown]
 # All ten are refused, by a wide margin, and each gets a verdict of its own. For one bug alone:
 # `print(mr.gradcheck(broken.broken_lstm(3), x))`. The rules are in
-# [`interpret`](../minirnn/diagnose.py), some forty lines.
+# [`interpret`](../minirnn/checking/diagnose.py), some forty lines.
 #
 # A verdict says *where* the first wrong number is, not what you typed. In two of the ten it
 # names `dh0` or `dc0` at a single step, though the harm is done between steps: the last thing handed on

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
-from minirnn.derivatives import Problem, directions_in, measure_central, measure_complex
-from minirnn.diagnose import diagnose
+from minirnn.checking.derivatives import Problem, directions_in, measure_central, measure_complex
+from minirnn.checking.diagnose import diagnose
 
 TOLERANCE = {"central": 1e-7, "complex": 1e-12, "directional": 1e-7}
 

@@ -10,7 +10,7 @@ alike, and an error in one product shows in that product alone.
 from collections.abc import Callable
 from typing import Any
 
-from minirnn.derivatives import Problem
+from minirnn.checking.derivatives import Problem
 
 GATE_WORDS = {"i": "input gate", "f": "forget gate", "g": "candidate g", "o": "output gate",
               "r": "reset gate", "z": "update gate", "n": "candidate n"}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Is a backward pass right? Every layer once, measured slopes, and what is wrong if they differ."""
