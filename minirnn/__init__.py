@@ -48,7 +48,7 @@ from minirnn.training.rtrl import rtrl
 
 __version__ = "0.1.0"
 
-from minirnn.storage import load, save  # which knows all the layers above
+from minirnn.files.model import load, save  # which knows all the layers above
 
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",

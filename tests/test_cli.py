@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from minirnn import npz
 from minirnn.checking.catalogue import LAYERS
 from minirnn.experiments import cli
+from minirnn.files import npz
 
 
 def run(capsys, *argv):

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minirnn as mr
-from minirnn import npz, storage
 from minirnn.checking.catalogue import example
+from minirnn.files import npz
+from minirnn.files.model import describe
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -25,7 +26,7 @@ def test_a_model_comes_back_as_it_was(name, tmp_path):
     layer, file = randomised(name, dtype="float32"), tmp_path / "model.npz"
     mr.save(layer, file)
     other = mr.load(file)
-    assert type(other) is type(layer) and storage.describe(other) == storage.describe(layer)
+    assert type(other) is type(layer) and describe(other) == describe(layer)
     given_ = example(name, 0)
     expected, found = (m.forward(*given_, rng=0)[:2] for m in (layer, other))
     for a, b in zip(flatten(list(expected)), flatten(list(found)), strict=True):
@@ -35,7 +36,7 @@ def test_a_model_comes_back_as_it_was(name, tmp_path):
 def content(model=None):
     model = mr.Sequential(mr.LSTM(2, 3, rng=0), mr.Linear(3, 1, rng=1)) if model is None else model
     arrays = dict(model.params)
-    header = {"format": "minirnn", "version": 1, "model": storage.describe(model)}
+    header = {"format": "minirnn", "version": 1, "model": describe(model)}
     return header, arrays
 
 

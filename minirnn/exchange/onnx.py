@@ -14,7 +14,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.exchange.weights import OUR_ORDER, reorder
-from minirnn.npz import write
+from minirnn.files.npz import write
 
 OPSET = 17
 ORDER = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minirnn.npz import write
+from minirnn.files.npz import write
 
 EXPERIMENTS = (
     "series-predictor", "airline", "stock", "digits-rows", "mnist-rows", "mnist16", "cifar-rows",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
-from minirnn.resume import read_progress, write_progress
+from minirnn.files.progress import read_progress, write_progress
 from minirnn.training.bptt import bptt, evaluate
 from minirnn.training.optim import clip_grad_norm
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.npz import read_arrays, write_arrays
+from minirnn.files.npz import read_arrays, write_arrays
 
 Arrays = dict[str, np.ndarray]
 

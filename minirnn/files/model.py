@@ -10,7 +10,7 @@ from typing import Any
 
 import minirnn as mr
 from minirnn import checks
-from minirnn.npz import read_arrays, write_arrays
+from minirnn.files.npz import read_arrays, write_arrays
 from minirnn.protocol import Layer
 
 KINDS: dict[str, Any] = {

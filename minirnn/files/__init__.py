@@ -1,0 +1,1 @@
+"""Models and trainings on disk: arrays with a checksum, save and load, stop and go on."""
