@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minirnn as mr
-from minirnn import initializers
+from minirnn.cells import initializers
 
 ALL = {
     "SGD": lambda: mr.SGD(0.1),

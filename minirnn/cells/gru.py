@@ -45,10 +45,10 @@ import numpy as np
 from minirnn import checks
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
 from minirnn.cells.common import Cell, columns, split3, stacked, steps_kept
+from minirnn.cells.initializers import glorot_uniform, orthogonal
 from minirnn.engine.jit import for_kernels, inline, jit, plain, wide_vectors
 from minirnn.engine.memory import empty
 from minirnn.engine.products import add_product, panels, weight_gradients
-from minirnn.initializers import glorot_uniform, orthogonal
 
 
 class GRUCache(NamedTuple):

@@ -27,9 +27,9 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.activations import dtanh, tanh
+from minirnn.cells.initializers import glorot_uniform
 from minirnn.engine.jit import jit
 from minirnn.engine.products import add_product, panels, times, weight_gradients
-from minirnn.initializers import glorot_uniform
 from minirnn.protocol import Backward, Forward, quiet
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
+from minirnn.cells.initializers import chrono, identity
 from minirnn.datasets import batches, images
 from minirnn.experiments.common import accuracy, image_baselines, in_order, recording, rows
-from minirnn.initializers import chrono, identity
 
 TITLE = "MNIST pixel by pixel, 784 steps: LSTM with chrono and RNN with identity start"
 SECONDS = 1200

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
-from minirnn.initializers import glorot_uniform
+from minirnn.cells.initializers import glorot_uniform
 
 TITLE = "three series of four numbers: train, save, load elsewhere, predict two new ones"
 SECONDS = 5

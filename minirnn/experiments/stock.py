@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
+from minirnn.cells.initializers import glorot_uniform
 from minirnn.datasets import batches, stock
-from minirnn.initializers import glorot_uniform
 
 TITLE = "a share's price one day ahead: the classic LSTM, and why persistence beats it"
 SECONDS = 10

@@ -16,8 +16,8 @@ import numpy as np
 
 import minirnn as mr
 from minirnn import measure
+from minirnn.cells.initializers import identity
 from minirnn.datasets.synthetic import adding
-from minirnn.initializers import identity
 
 TITLE = "vanishing and exploding gradients: norms through time, eigenvalues, clipping"
 SECONDS = 20

@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
+from minirnn.cells.initializers import glorot_uniform
 from minirnn.engine.products import times, weight_gradients
-from minirnn.initializers import glorot_uniform
 from minirnn.protocol import Backward, Forward, quiet
 
 

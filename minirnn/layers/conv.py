@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
+from minirnn.cells.initializers import glorot_uniform
 from minirnn.engine.products import times, weight_gradients
-from minirnn.initializers import glorot_uniform
 from minirnn.layers.stateless import Stateless
 
 

@@ -7,8 +7,8 @@ Axes: T time, B batch, D input, K output. Forward: ``y = x W + b``, at every ste
 import numpy as np
 
 from minirnn import checks
+from minirnn.cells.initializers import glorot_uniform
 from minirnn.engine.products import times, weight_gradients
-from minirnn.initializers import glorot_uniform
 from minirnn.layers.stateless import Stateless
 
 

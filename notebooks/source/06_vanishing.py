@@ -13,8 +13,8 @@ import numpy as np
 
 import minirnn as mr
 from minirnn import exercises, measure, plot
+from minirnn.cells.initializers import identity, orthogonal
 from minirnn.datasets.synthetic import adding
-from minirnn.initializers import identity, orthogonal
 
 plot.style()
 rng = np.random.default_rng(0)
@@ -23,7 +23,7 @@ rng = np.random.default_rng(0)
 # ## Measured first
 #
 # Three tanh networks of 64 units. Each `W_h` is a random orthogonal matrix
-# ([`orthogonal`](../minirnn/initializers.py)), which changes no length, times 0.8, 1 or 1.2. All read
+# ([`orthogonal`](../minirnn/cells/initializers.py)), which changes no length, times 0.8, 1 or 1.2. All read
 # 100 steps of weak noise. A gradient of length 1 is put in at the last state, and
 # [`trace`](../minirnn/measure.py) takes down how long it is at every step before.
 #
@@ -289,7 +289,7 @@ exercises.check(clip_by_norm)
 # ## Better starts
 #
 # Against vanishing a good start helps: eigenvalues of size 1, and an activation of slope one. Le et
-# al. (2015) take both literally: `W_h` the [`identity`](../minirnn/initializers.py), and relu.
+# al. (2015) take both literally: `W_h` the [`identity`](../minirnn/cells/initializers.py), and relu.
 # Such a network does nothing at first but add up its inputs, and its Jacobian is the identity wherever
 # a unit is on.
 #
