@@ -2,7 +2,7 @@
 
 import sys
 
-from minirnn.experiments.cli import main
+from minirnn.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from minirnn import cli
 from minirnn.checking.catalogue import LAYERS
-from minirnn.experiments import cli
 from minirnn.files import npz
 
 
