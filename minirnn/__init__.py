@@ -17,6 +17,7 @@ from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
 from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
+from minirnn.files.model import load, save
 from minirnn.generate import decode, free_run, sample
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -47,8 +48,6 @@ from minirnn.training.optim import (
 from minirnn.training.rtrl import rtrl
 
 __version__ = "0.1.0"
-
-from minirnn.files.model import load, save  # which knows all the layers above
 
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",

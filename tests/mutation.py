@@ -21,8 +21,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "minirnn"
-CELLS = ["tests/test_cells.py", "tests/test_gradcheck.py"]
-LAYERS = ["tests/test_layers.py", "tests/test_gradcheck.py"]
+CELLS = ["tests/cells/test_cells.py", "tests/checking/test_gradcheck.py"]
+ATTENTION = "tests/layers/test_attention.py"
+LAYERS = ["tests/layers/test_layers.py", "tests/checking/test_gradcheck.py"]
 # File to the tests that it is for, with a choice of them by name ("-k").
 TARGETS = {
     "cells/rnn.py": [*CELLS, "-k", "RNN or rnn"],
@@ -36,15 +37,15 @@ TARGETS = {
     "layers/last.py": [*LAYERS, "-k", "Last or last"],
     "layers/sequential.py": [*LAYERS, "-k", "Sequential or sequential or GRU or model"],
     "layers/bidirectional.py": [*LAYERS, "-k", "Bidirectional or bidirectional or directions"],
-    "layers/conv.py": ["tests/test_attention.py", *LAYERS, "-k", "Conv or conv"],
-    "layers/attention.py": ["tests/test_attention.py", *LAYERS, "-k", "ttention"],
-    "layers/pooling.py": ["tests/test_attention.py", *LAYERS, "-k", "Pool or Hierarchical or pool"],
-    "layers/seq2seq.py": ["tests/test_attention.py", *LAYERS, "-k", "Seq2Seq or seq2seq"],
-    "layers/checkpoint.py": ["tests/test_checkpoint.py", *LAYERS, "-k", "heckpoint"],
-    "training/losses.py": ["tests/test_losses.py"],
-    "training/bptt.py": ["tests/test_bptt.py", "tests/test_truncated.py"],
-    "training/rtrl.py": ["tests/test_truncated.py"],
-    "engine/products.py": ["tests/test_products.py", "tests/test_cells.py"],
+    "layers/conv.py": [ATTENTION, *LAYERS, "-k", "Conv or conv"],
+    "layers/attention.py": [ATTENTION, *LAYERS, "-k", "ttention"],
+    "layers/pooling.py": [ATTENTION, *LAYERS, "-k", "Pool or Hierarchical or pool"],
+    "layers/seq2seq.py": [ATTENTION, *LAYERS, "-k", "Seq2Seq or seq2seq"],
+    "layers/checkpoint.py": ["tests/layers/test_checkpoint.py", *LAYERS, "-k", "heckpoint"],
+    "training/losses.py": ["tests/training/test_losses.py"],
+    "training/bptt.py": ["tests/training/test_bptt.py", "tests/training/test_truncated.py"],
+    "training/rtrl.py": ["tests/training/test_truncated.py"],
+    "engine/products.py": ["tests/engine/test_products.py", "tests/cells/test_cells.py"],
 }  # fmt: skip
 NOT = ("__init__", "step_decay", "_kind", "_run", "_describe")  # functions without mathematics
 TIMEOUT = 600

@@ -8,18 +8,33 @@ import inspect
 import os
 from typing import Any
 
-import minirnn as mr
 from minirnn import checks
+from minirnn.cells.gru import GRU
+from minirnn.cells.lstm import LSTM
+from minirnn.cells.lstm_variants import LSTMVariant
+from minirnn.cells.output_rnn import OutputRNN
+from minirnn.cells.rnn import RNN
 from minirnn.files.npz import read_arrays, write_arrays
+from minirnn.layers.attention import BahdanauAttention, LuongAttention
+from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.checkpoint import Checkpoint
+from minirnn.layers.conv import CausalConv
+from minirnn.layers.elementwise import Activation, Dropout
+from minirnn.layers.embedding import Embedding
+from minirnn.layers.last import Last
+from minirnn.layers.linear import Linear
+from minirnn.layers.pooling import AttentionPool, Hierarchical
+from minirnn.layers.seq2seq import Seq2Seq
+from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Layer
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        mr.RNN, mr.LSTM, mr.GRU, mr.LSTMVariant, mr.OutputRNN, mr.Linear, mr.Embedding,
-        mr.Activation, mr.Dropout, mr.Last, mr.CausalConv, mr.Sequential, mr.Bidirectional,
-        mr.Checkpoint, mr.LuongAttention, mr.BahdanauAttention, mr.AttentionPool, mr.Hierarchical,
-        mr.Seq2Seq,
+        RNN, LSTM, GRU, LSTMVariant, OutputRNN, Linear, Embedding,
+        Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
+        Checkpoint, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
+        Seq2Seq,
     )
 }  # fmt: skip
 ELSEWHERE = {  # arguments that a layer keeps under another name

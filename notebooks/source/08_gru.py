@@ -267,7 +267,7 @@ exercises.check(from_keras_order)
 
 # %% [markdown]
 # [`to_torch`](../minirnn/exchange/weights.py) and its three sisters do all of it, with plain arrays
-# and without these libraries. The outputs there are held to ours in `tests/test_exchange.py`; here we
+# and without these libraries. The outputs there are held to ours in `tests/exchange/test_exchange.py`; here we
 # look at the layout, and go there and back.
 
 # %%

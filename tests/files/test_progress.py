@@ -101,7 +101,7 @@ print("done", flush=True)
 def test_killed_at_any_moment_it_comes_to_the_same_bits(tmp_path):
     file, kills, draw = tmp_path / "run.npz", 0, random.Random(0)
     for _ in range(40):
-        command = [sys.executable, "-c", PROGRAM, str(file), str(Path(__file__).parent)]
+        command = [sys.executable, "-c", PROGRAM, str(file), str(Path(__file__).parents[1])]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "ready\n"
         if kills < 8:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import minirnn as mr
-from minirnn.experiments import cli, sentiment
+from minirnn import cli
+from minirnn.experiments import sentiment
 
 ON_REAL_DATA = {
     "stock", "mnist-rows", "mnist16", "cifar-rows", "pixel-mnist", "imdb", "polarity", "char-lm",

@@ -12,7 +12,7 @@ import pytest
 import minirnn as mr
 from minirnn import exercises
 
-SOURCES = sorted((Path(__file__).parent.parent / "notebooks" / "source").glob("*.py"))
+SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("*.py"))
 
 
 def tables():
