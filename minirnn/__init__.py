@@ -9,7 +9,6 @@ Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the l
 calls. Start with ``minirnn/cells/rnn.py``.
 """
 
-from minirnn.cells.common import no_cache
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
@@ -31,7 +30,7 @@ from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
 from minirnn.measure import trace
-from minirnn.protocol import Layer
+from minirnn.protocol import Layer, no_cache
 from minirnn.training.bptt import bptt, truncated_bptt
 from minirnn.training.fit import History, fit
 from minirnn.training.losses import binary_cross_entropy, mse, softmax_cross_entropy

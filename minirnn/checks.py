@@ -178,25 +178,6 @@ def pair(value: Any, name: str) -> tuple[Any, Any]:
     return value
 
 
-def padding(lengths: np.ndarray, T: int) -> np.ndarray:
-    """(T, B) bool: where a step lies past the end of its sequence."""
-    return np.arange(T)[:, None] >= lengths
-
-
-def past_end(value: ArrayLike | None, x: np.ndarray) -> np.ndarray | None:
-    """The padding of sequences x (T, B, ...); None where there are no lengths, or no sequences."""
-    if value is None or x.ndim + (x.dtype.kind in "iu") < 3:
-        return None
-    return padding(lengths(value, *x.shape[:2]), len(x))
-
-
-def zero_at(past_end: np.ndarray | None, x: np.ndarray) -> np.ndarray:
-    """x (T, B, ...) with zeros in the padding; x itself where there is none."""
-    if past_end is None or not past_end.any():
-        return x
-    return np.where(past_end.reshape(past_end.shape + (1,) * (x.ndim - 2)), 0, x)
-
-
 def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
     """The layer's parameters in the order of ``shapes``, which a kernel relies on."""
     if layer.params.keys() != shapes.keys():

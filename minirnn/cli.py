@@ -215,7 +215,7 @@ def check_gradients(arguments: argparse.Namespace) -> int:
 
     import minirnn as mr
     from minirnn.checking.catalogue import LAYERS, example, make
-    from minirnn.checking.derivatives import without_step
+    from minirnn.protocol import without_step
 
     rng = np.random.default_rng(arguments.seed)
     wrong: list[str] = []

@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.cells.common import no_cache
-from minirnn.checking.derivatives import without_step
 from minirnn.engine.threads import OneBlasThread
-from minirnn.protocol import Layer, State, map_tree
-from minirnn.training.bptt import check_streams
+from minirnn.protocol import Layer, State, check_streams, map_tree, no_cache, without_step
 
 
 def sample(

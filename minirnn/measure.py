@@ -14,9 +14,8 @@ from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.layers.bidirectional import Bidirectional, reverse
-from minirnn.layers.container import zero_state
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Layer, State, map_tree, named_leaves
+from minirnn.protocol import Layer, State, map_tree, named_leaves, zero_state
 from minirnn.training.bptt import block_loss, bptt, truncated_bptt
 from minirnn.training.rtrl import flat, step_jacobians
 

@@ -2,11 +2,15 @@
 any object of this form can be trained, stacked and gradient-checked.
 """
 
+import contextlib
+import contextvars
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from minirnn import checks
 
 # The state of a recurrent layer: h, (h, c), for a stack a list with one entry a layer, or None.
 State = Any
@@ -73,3 +77,51 @@ def named_leaves(layer: Any, state: State) -> Iterator[tuple[str, np.ndarray]]:
         arrays = leaves(state)
         names = getattr(layer, "state_names", None) or [f"state{k}" for k in range(len(arrays))]
         yield from zip(names, arrays, strict=False)
+
+
+def zero_state(layer, B):
+    """The initial state of a layer for B sequences; None for one without a state."""
+    return layer.zero_state(checks.size(B, "B")) if hasattr(layer, "zero_state") else None
+
+
+def without_step(layer) -> str:
+    """The name of a part that has no one-step function; empty if all have one."""
+    for part in getattr(layer, "parts", {}).values():
+        if without_step(part):
+            return without_step(part)
+    return "" if getattr(layer, "step", None) else type(layer).__name__
+
+
+def check_streams(model, x, target):
+    """Raise ValueError unless the model can run on from a state, with an output at every step."""
+    for part in getattr(model, "parts", {}).values():
+        check_streams(part, x, target)
+    if not getattr(model, "streams", True):
+        kind = type(model).__name__
+        raise ValueError(f"model: {kind} needs the whole sequence, and cannot take it in pieces")
+    if x.ndim < 2 or target.shape[:2] != x.shape[:2]:
+        raise ValueError(f"target: expected one a step, {x.shape[:2]}, got shape {target.shape}")
+
+
+_caching = contextvars.ContextVar("caching", default=True)
+
+
+@contextlib.contextmanager
+def no_cache() -> Iterator[None]:
+    """``with no_cache():`` recurrent layers compute the same, but keep nothing for ``backward``.
+
+    ``RNN.forward``, ``LSTM.forward`` and ``GRU.forward`` then return None in the cache's place,
+    and take less time and memory: for the use of a model, like PyTorch's ``no_grad``. It holds for
+    the thread that says it, and ends with the block. (A generator that yields within the block
+    leaves it on for its caller.)
+    """
+    before = _caching.set(False)
+    try:
+        yield
+    finally:
+        _caching.reset(before)
+
+
+def caching() -> bool:
+    """Whether layers keep what ``backward`` needs: always, except under ``no_cache``."""
+    return _caching.get()

@@ -104,7 +104,7 @@ def test_jacobians_are_those_of_the_state(name):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 1, 2))
     found = measure.jacobians(layer, x)
-    from minirnn.layers.container import zero_state
+    from minirnn.protocol import zero_state
     from minirnn.training.rtrl import flat, shaped
 
     states = [zero_state(layer, 1)]

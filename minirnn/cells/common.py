@@ -1,8 +1,6 @@
 """What the three cells share around their kernels: arguments, states, and the end of a sequence."""
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,30 +9,13 @@ from minirnn import checks
 from minirnn.engine import threads
 from minirnn.engine.jit import inline
 from minirnn.engine.memory import empty
-from minirnn.protocol import Backward, Forward, quiet
-
-_caching = contextvars.ContextVar("caching", default=True)
-
-
-@contextlib.contextmanager
-def no_cache() -> Iterator[None]:
-    """``with no_cache():`` recurrent layers compute the same, but keep nothing for ``backward``.
-
-    ``RNN.forward``, ``LSTM.forward`` and ``GRU.forward`` then return None in the cache's place,
-    and take less time and memory: for the use of a model, like PyTorch's ``no_grad``. It holds for
-    the thread that says it, and ends with the block. (A generator that yields within the block
-    leaves it on for its caller.)
-    """
-    before = _caching.set(False)
-    try:
-        yield
-    finally:
-        _caching.reset(before)
+from minirnn.padding import padding_of, zero_at
+from minirnn.protocol import Backward, Forward, caching, quiet
 
 
 def steps_kept(T: int) -> int:
     """Of how many steps a cell keeps the gates: of all T, or of one under ``no_cache``."""
-    return T if _caching.get() else 1
+    return T if caching() else 1
 
 
 class Cell:
@@ -90,13 +71,13 @@ class Cell:
         x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
         T, B, _ = x.shape
         state = checks.state(state, "state", self, B, self.dtype)
-        past_end = checks.past_end(lengths, x)
+        past_end = padding_of(lengths, x)
         lengths = checks.lengths(lengths, T, B)
-        cache = self._forward(checks.zero_at(past_end, x), state, lengths)
+        cache = self._forward(zero_at(past_end, x), state, lengths)
         states = [getattr(cache, name) for name in self.state_names]
         final = as_state([read_only(s[T % len(s)]) for s in states])  # see ``stacked``
-        y = read_only(checks.zero_at(past_end, cache.h[1:]))
-        return y, final, cache if _caching.get() else None
+        y = read_only(zero_at(past_end, cache.h[1:]))
+        return y, final, cache if caching() else None
 
     @quiet
     def backward(self, dy, cache, dstate=None) -> Backward:

@@ -30,6 +30,7 @@ from minirnn.activations import dtanh, tanh
 from minirnn.cells.initializers import glorot_uniform
 from minirnn.engine.jit import jit
 from minirnn.engine.products import add_product, panels, times, weight_gradients
+from minirnn.padding import padding, zero_at
 from minirnn.protocol import Backward, Forward, quiet
 
 
@@ -120,14 +121,12 @@ class OutputRNN:
         state = self.zero_state(B) if state is None else state
         state = checks.array(state, "state", (B, K), self.dtype)
         lengths = checks.lengths(lengths, T, B)
-        past_end = checks.padding(lengths, T)
-        x = checks.zero_at(past_end, x)
+        past_end = padding(lengths, T)
+        x = zero_at(past_end, x)
         u, told = np.zeros((T, B, K), self.dtype), np.zeros((T, B), bool)
         u[0], told[0] = state, True
         if outputs is not None:
-            u[1:] = checks.zero_at(past_end, checks.array(outputs, "x[1]", u.shape, self.dtype))[
-                :-1
-            ]
+            u[1:] = zero_at(past_end, checks.array(outputs, "x[1]", u.shape, self.dtype))[:-1]
             told[1:] = checks.generator(rng).random((T - 1, B)) < self.teacher_forcing
         W_x, W_y, b, W_o, b_o = checks.params(self, self._shapes)
         if told.all():  # no step waits for another
@@ -138,15 +137,15 @@ class OutputRNN:
             free_forward(h, y, u, told, panels(W_y), panels(W_o))
         final = np.where(lengths[:, None] > 0, y[lengths - 1, np.arange(B)], state)
         cache = OutputRNNCache(x, u, told, h, lengths, outputs is not None)
-        return checks.zero_at(past_end, y), final, cache
+        return zero_at(past_end, y), final, cache
 
     @quiet
     def backward(self, dy, cache, dstate=None) -> Backward:
         """Returns dx (of a pair: dx and doutputs), dstate, and the parameters' gradients."""
         x, u, told, h, lengths, paired = checks.cache_type(cache, OutputRNNCache)
         T, B, K = u.shape
-        past_end = checks.padding(lengths, T)
-        do = checks.zero_at(past_end, checks.gradient(dy, u.shape, self.dtype)).copy()
+        past_end = padding(lengths, T)
+        do = zero_at(past_end, checks.gradient(dy, u.shape, self.dtype)).copy()
         dfinal = np.zeros((B, K), self.dtype)
         if dstate is not None:
             dfinal += checks.array(dstate, "dstate", (B, K), self.dtype)

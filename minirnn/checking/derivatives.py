@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
-from minirnn.protocol import leaves, map_tree, named_leaves
+from minirnn.protocol import leaves, map_tree, named_leaves, without_step
 
 COMPLEX_STEP = 1e-30
 
@@ -204,11 +204,3 @@ def measure_complex(problem: Problem) -> tuple[dict, dict]:
         measured[name] = np.array(columns).T
         doubt[name] = np.zeros_like(measured[name])
     return measured, doubt
-
-
-def without_step(layer) -> str:
-    """The name of a part that has no one-step function; empty if all have one."""
-    for part in getattr(layer, "parts", {}).values():
-        if without_step(part):
-            return without_step(part)
-    return "" if getattr(layer, "step", None) else type(layer).__name__

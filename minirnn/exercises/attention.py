@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 import minirnn as mr
-from minirnn import checks
 from minirnn.exercises.common import Wrong, exercise, judge_against
 from minirnn.layers import attention
+from minirnn.padding import padding
 
 
 def quietly(student: Callable) -> Callable:
@@ -38,7 +38,7 @@ def softmax(
 
 
 def right_softmax(e, lengths):
-    return attention.masked_softmax(e, checks.padding(lengths, e.shape[2]))
+    return attention.masked_softmax(e, padding(lengths, e.shape[2]))
 
 
 def slip(**options):

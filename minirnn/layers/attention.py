@@ -29,6 +29,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.cells.initializers import glorot_uniform
 from minirnn.engine.products import times, weight_gradients
+from minirnn.padding import padding_of, zero_at
 from minirnn.protocol import Backward, Forward, quiet
 
 
@@ -107,8 +108,8 @@ class LuongAttention:
         """Returns the contexts y (S, B, M), the memory, and the cache. x, state: see the class."""
         m = checks.array(state, "state", ("T", "B", self.memory_size), self.dtype)
         q = checks.array(x, "x", ("S", m.shape[1], self.query_size), self.dtype)
-        past_end = checks.past_end(lengths, m)
-        m = checks.zero_at(past_end, m)
+        past_end = padding_of(lengths, m)
+        m = zero_at(past_end, m)
         y, cache = self.look(q, m, self.keys(m), past_end)
         return y, m, cache
 
@@ -133,7 +134,7 @@ class LuongAttention:
         if dstate is not None:
             dm += checks.array(dstate, "dstate", m.shape, self.dtype)
         grads |= grads_keys
-        return dq, checks.zero_at(past_end, dm), {name: grads[name] for name in self.params}
+        return dq, zero_at(past_end, dm), {name: grads[name] for name in self.params}
 
 
 class BahdanauAttention(LuongAttention):

@@ -16,10 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.cells.common import no_cache
 from minirnn.layers.container import Container
-from minirnn.protocol import Backward, Forward, map_tree
-from minirnn.training.bptt import check_streams
+from minirnn.protocol import Backward, Forward, check_streams, map_tree, no_cache
 
 
 class CheckpointCache(NamedTuple):

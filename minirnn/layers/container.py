@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from minirnn import checks
+from minirnn.protocol import zero_state
 
 
 class Container:
@@ -54,8 +54,3 @@ class Container:
 def join(by_part):
     """{part: {name: array}} to {"part.name": array}."""
     return {f"{part}.{name}": a for part, own in by_part.items() for name, a in own.items()}
-
-
-def zero_state(layer, B):
-    """The initial state of a layer for B sequences; None for one without a state."""
-    return layer.zero_state(checks.size(B, "B")) if hasattr(layer, "zero_state") else None

@@ -23,8 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.layers.container import Container, join, zero_state
-from minirnn.protocol import Backward, Forward, leaves, map_tree
+from minirnn.layers.container import Container, join
+from minirnn.padding import padding
+from minirnn.protocol import Backward, Forward, leaves, map_tree, zero_state
 
 
 class Memory(NamedTuple):
@@ -120,7 +121,7 @@ class Seq2Seq(Container):
     def read(self, source, lengths=None, training=False, rng=None):
         """The memory, the decoder's first state, and the cache of the encoder."""
         m, s, cache = self.parts["encoder"].forward(source, None, lengths, training, rng)
-        past_end = None if lengths is None else checks.padding(np.asarray(lengths), len(m))
+        past_end = None if lengths is None else padding(np.asarray(lengths), len(m))
         memory = Memory(m, self.attention.keys(m) if self.attention else None, past_end)
         like = zero_state(self.parts["decoder"], m.shape[1])
         found, wanted = ([a.shape[1] for a in leaves(tree)] for tree in (s, like))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
+from minirnn.padding import padding_of, zero_at
 from minirnn.protocol import Backward, Forward, quiet
 
 
@@ -43,10 +44,10 @@ class Stateless:
         """
         x = self._input(x)
         checks.no_state(state, "state", self)
-        past_end = checks.past_end(lengths, x)
-        y, kept = self._forward(checks.zero_at(past_end, x), training, rng)
+        past_end = padding_of(lengths, x)
+        y, kept = self._forward(zero_at(past_end, x), training, rng)
         return (
-            checks.zero_at(past_end, y),
+            zero_at(past_end, y),
             None,
             StatelessCache(self._kind(), y.shape, kept, past_end),
         )
@@ -59,7 +60,7 @@ class Stateless:
         if kind != self._kind():
             raise ValueError(f"cache: made by a layer {kind}, given to one {self._kind()}")
         dy = checks.gradient(dy, shape, self.dtype)
-        dx, grads = self._backward(checks.zero_at(past_end, dy), kept)
+        dx, grads = self._backward(zero_at(past_end, dy), kept)
         return dx, None, grads
 
     def _kind(self):

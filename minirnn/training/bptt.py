@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.cells.common import no_cache
-from minirnn.protocol import Layer, State
+from minirnn.padding import padding
+from minirnn.protocol import Layer, State, check_streams, no_cache
 
 Result = tuple[float, dict[str, np.ndarray], State]
 
@@ -65,7 +65,7 @@ def truncated_bptt(
     check_streams(model, x, target)
     T, B = x.shape[:2]
     ends = checks.lengths(lengths, T, B)
-    counts = ~checks.padding(ends, T) if mask is None else checks.numbers(mask, "mask")
+    counts = ~padding(ends, T) if mask is None else checks.numbers(mask, "mask")
     if counts.shape[:2] != (T, B):
         expected, got = checks.shape_text((T, B)), checks.shape_text(counts.shape)
         raise ValueError(f"mask: expected shape {expected}, got {got}")
@@ -101,17 +101,6 @@ def _backward(model, runs, dy):
     return total
 
 
-def check_streams(model, x, target):
-    """Raise ValueError unless the model can run on from a state, with an output at every step."""
-    for part in getattr(model, "parts", {}).values():
-        check_streams(part, x, target)
-    if not getattr(model, "streams", True):
-        kind = type(model).__name__
-        raise ValueError(f"model: {kind} needs the whole sequence, and cannot take it in pieces")
-    if x.ndim < 2 or target.shape[:2] != x.shape[:2]:
-        raise ValueError(f"target: expected one a step, {x.shape[:2]}, got shape {target.shape}")
-
-
 def evaluate(
     model: Layer, loss_fn: Callable, batches: Iterable[tuple], stateful: bool = False
 ) -> float:
@@ -133,5 +122,5 @@ def block_loss(loss_fn, y, target, lengths, mask):
     if isinstance(lengths, tuple):  # of a sequence-to-sequence model: those of its output
         lengths = lengths[1]
     if mask is None and lengths is not None and y.ndim == 3:
-        mask = ~checks.padding(checks.lengths(lengths, *y.shape[:2]), len(y))
+        mask = ~padding(checks.lengths(lengths, *y.shape[:2]), len(y))
     return loss_fn(y, target) if mask is None else loss_fn(y, target, mask=mask)

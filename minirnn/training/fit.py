@@ -13,6 +13,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.files.progress import read_progress, write_progress
+from minirnn.padding import padding, zero_at
 from minirnn.training.bptt import bptt, evaluate
 from minirnn.training.optim import clip_grad_norm
 
@@ -220,7 +221,7 @@ def _progress_bar(epochs: int, begin: int, progress: bool | None) -> Any:
 def _why_not_finite(where: str, loss: float, model: Any, batch: tuple) -> str:
     x, target, lengths, _ = batch
     if lengths is not None and not isinstance(x, tuple):  # what lies past the end is no reason
-        x = checks.zero_at(checks.padding(np.asarray(lengths), len(x)), np.asarray(x))
+        x = zero_at(padding(np.asarray(lengths), len(x)), np.asarray(x))
     suspects = {"x": x, "target": target} | {f"parameter {n!r}": p for n, p in model.params.items()}
     for name, value in suspects.items():
         value = np.hstack([np.ravel(v) for v in value]) if isinstance(value, tuple) else value

@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.layers.container import zero_state
-from minirnn.protocol import Layer, State, leaves, map_tree
-from minirnn.training.bptt import Result, check_streams
+from minirnn.protocol import Layer, State, check_streams, leaves, map_tree, zero_state
+from minirnn.training.bptt import Result
 
 
 def rtrl(

@@ -9,7 +9,7 @@ from naive import StudentLSTM
 
 import minirnn as mr
 from minirnn.checking.catalogue import LAYERS, example
-from minirnn.checking.derivatives import without_step
+from minirnn.protocol import without_step
 
 
 @pytest.mark.parametrize("name", LAYERS)
