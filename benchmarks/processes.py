@@ -109,7 +109,7 @@ for d in [v for m in modules() for v in vars(m).values() if isinstance(v, Dispat
     d.targetoptions.pop("_nrt", None)
 """,
     "no panel fetched ahead": "import minirnn.engine.tile as t; t._write_fetch = lambda *_: None",
-    "a term a turn": "import minirnn.engine.tile as t; t.TERMS_A_TURN = 1",
+    "a term a turn": "import minirnn.engine.tile as t; t.UNROLL = 1",
     "sums of any length at once": "import minirnn.engine.products as p; p.MOST_TERMS = 1 << 30",
     "vectors of 32 bytes outside of products": """
 import numba

@@ -1,21 +1,12 @@
 """Activation functions: tanh, sigmoid and relu, with their derivatives.
 
-Outside a kernel the functions are what they look like: short NumPy expressions on arrays of any
-kind, complex ones included. Inside a kernel, on one float at a time, Numba puts the functions of
-the second half of this file in their place. Their only purpose is speed: ``math.tanh`` is a call
-into the C library, some 10 ns a value, and no call can be vectorised. Written as arithmetic
-without branches, LLVM works on 4 to 16 values at once, and a value costs 0.4 to 1.5 ns.
+They take arrays of any kind, complex ones included; kernels call them on one float at a time. The
+derivatives below are what the kernels compile, too: there is no other text of them. Only tanh,
+sigmoid, relu and exp have a second, faster text for kernels, in ``engine/fast_functions.py``: who
+changes one must change both, and a test compares them.
 """
 
-import math
-from typing import Any
-
 import numpy as np
-from numba import types
-from numba.core import errors
-from numba.extending import overload
-
-from minirnn.engine.jit import OPTIONS, inline
 
 
 def tanh(a):
@@ -39,129 +30,24 @@ def exp(a):
     return np.exp(a)
 
 
-# Derivatives *in terms of the output*: if s = sigmoid(a), then ds/da = s (1 - s), and so on.
-# This is why the forward pass keeps the values of the gates and forgets what went into them.
+def derivatives(one):
+    """Make the three derivatives, each *in terms of the output*.
 
-
-def dsigmoid(s):
-    """Derivative of the sigmoid where its value is ``s``."""
-    return s * (1 - s)
-
-
-def dtanh(s):
-    """Derivative of the hyperbolic tangent where its value is ``s``."""
-    return 1 - s * s
-
-
-def drelu(s):
-    """Derivative of the rectifier where its value is ``s`` (0 at the kink)."""
-    return np.where(s <= 0, 0, 1)
-
-
-FUNCTIONS = (tanh, sigmoid, relu, exp, dtanh, dsigmoid, drelu)
-
-
-# ---- The same functions for the kernels, on one float32 or float64 ------------------------------
-
-
-def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_low):
-    """Make a function of x that returns ``two_k, p`` with ``exp(x) = two_k * (1 + p)``.
-
-    Range reduction as in fdlibm (Sun Microsystems, 1993): with k the integer nearest to
-    x / ln 2, the rest r = x - k ln 2 lies within +-0.35, and the first term that the Taylor
-    polynomial of exp(r) - 1 leaves out is below its last bit. ln 2 comes in two parts (in float32
-    those of Cephes), so that k times the first one is exact. degree: of the polynomial, odd.
-
-    A number from 2**mantissa_bits to twice that has no bits for a fraction. So to add 1.5 of them,
-    from which k does not lead out of this range, rounds x / ln 2, and k stands in the last bits of
-    the sum. If exponent_bias is added too, these bits, moved to where a float has its exponent (and
-    the 1.5 out of it), are 2**k. For the lowest x that is 0, as exp is but for numbers of less than
-    full precision. From x = (exponent_bias + 1/2) ln 2 on, a little before exp overflows, it is
-    infinite; for k > exponent_bias + 1, rubbish.
+    If s = sigmoid(a), then ds/da = s (1 - s), and so on. This is why the forward pass keeps the
+    values of the gates and forgets what went into them. ``one`` is 1 in the numbers' own dtype: in
+    a kernel, ``1 - s`` of a float32 s would be a float64.
     """
-    log2_e, ln2, ln2_low = dtype(1 / math.log(2)), dtype(ln2), dtype(ln2_low)
-    whole, bits = dtype(1.5 * 2**mantissa_bits + exponent_bias), int_type(mantissa_bits)
-    lowest = dtype(-exponent_bias * math.log(2))
-    taylor = [dtype(1 / math.factorial(n)) for n in range(degree, 1, -1)]
-    odd_first, even_first, *rest = taylor
-    pairs = tuple(zip(rest[::2], rest[1::2], strict=True))
 
-    @inline
-    def exp_parts(x):
-        x = lowest if x < lowest else x  # a NaN fails the comparison, and stays
-        sum_with_k = x * log2_e + whole
-        k = sum_with_k - whole
-        r = x - k * ln2 - k * ln2_low
-        # The odd and the even powers of r by themselves: two short chains of sums, each of which
-        # has to wait for the one before, take less time than a long one.
-        r2, odd, even = r * r, odd_first, even_first
-        for odd_coefficient, even_coefficient in pairs:
-            odd = odd * r2 + odd_coefficient
-            even = even * r2 + even_coefficient
-        p = r + r2 * (even + odd * r)
-        two_k = int_type(dtype(sum_with_k).view(int_type) << bits).view(dtype)
-        return two_k, p
+    def dsigmoid(s):
+        return s * (one - s)
 
-    return exp_parts
+    def dtanh(s):
+        return one - s * s
+
+    def drelu(s):  # 0 at the kink; a NaN counts as positive, so that it is not lost
+        return one - one * (s <= 0)
+
+    return dsigmoid, dtanh, drelu
 
 
-def _kernel_functions(dtype, exp_parts, highest):
-    """Versions of the seven functions above for a scalar x of one dtype.
-
-    highest: an x for which exp_parts gives infinity. Every constant has that dtype: to Numba
-    ``1 - s`` with a float32 ``s`` is a float64.
-    """
-    zero, one, two, highest = dtype(0), dtype(1), dtype(2), dtype(highest)
-
-    def sigmoid_(x):
-        # With e = exp(-|x|), which cannot overflow: 1 / (1 + e), or e / (1 + e) where x < 0.
-        two_k, p = exp_parts(-abs(x))
-        e = two_k + two_k * p
-        return (e if x < zero else one) / (one + e)
-
-    def tanh_(x):
-        # With e = exp(-2|x|) - 1: tanh|x| = -e / (2 + e). Nothing cancels, however small x is.
-        two_k, p = exp_parts(-two * abs(x))
-        e = two_k * p + (two_k - one)
-        return np.copysign(e / (two + e), x)
-
-    def relu_(x):
-        return zero if x < zero else x
-
-    def exp_(x):
-        two_k, p = exp_parts(highest if x > highest else x)
-        return two_k * (one + p)
-
-    def dsigmoid_(x):
-        return x * (one - x)
-
-    def dtanh_(x):
-        return one - x * x
-
-    def drelu_(x):
-        return zero if x <= zero else one
-
-    versions = tanh_, sigmoid_, relu_, exp_, dtanh_, dsigmoid_, drelu_
-    return dict(zip(FUNCTIONS, versions, strict=True))
-
-
-_EXP64 = _exp_parts(np.float64, np.int64, 52, 1023, 13,
-                    6.93147180369123816490e-01, 1.90821492927058770002e-10)  # fmt: skip
-_EXP32 = _exp_parts(np.float32, np.int32, 23, 127, 7, 0.693359375, -2.12194440e-4)
-_BY_DTYPE = {
-    types.float64: _kernel_functions(np.float64, _EXP64, 709.7),
-    types.float32: _kernel_functions(np.float32, _EXP32, 88.7),
-}
-_JIT_OPTIONS: Any = {"forceinline": True, **OPTIONS}
-
-
-def _use_in_kernels(function):
-    @overload(function, jit_options=_JIT_OPTIONS)
-    def choose(x):  # a type of Numba's here; what is chosen must call its argument x, too
-        if x not in _BY_DTYPE:
-            raise errors.TypingError(f"{function.__name__} in a kernel: of a float only, got {x}")
-        return _BY_DTYPE[x][function]
-
-
-for _function in FUNCTIONS:
-    _use_in_kernels(_function)
+dsigmoid, dtanh, drelu = derivatives(1)

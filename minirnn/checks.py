@@ -115,7 +115,10 @@ def array(
     ``shape`` holds the size of each axis, or a letter where every size but 0 will do.
     """
     result = numbers(value, name, kinds)
-    if result.shape != shape and not _fits(result.shape, shape):
+    fits = result.ndim == len(shape)
+    for n, m in zip(result.shape, shape, strict=False):
+        fits = fits and (n == m or (isinstance(m, str) and n > 0))
+    if not fits:
         got = shape_text(result.shape) + (": it is empty" if 0 in result.shape else "")
         raise ValueError(f"{name}: expected shape {shape_text(shape)}, got {got}")
     if result.flags.c_contiguous and (dtype is None or result.dtype == dtype):
@@ -127,15 +130,6 @@ def array(
 def exactly(a: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether a is a plain C-contiguous array of this shape and dtype already, told quickly."""
     return type(a) is np.ndarray and a.shape == shape and a.dtype == dtype and a.flags.c_contiguous
-
-
-def _fits(sizes: tuple[int, ...], expected: Sequence[int | str]) -> bool:
-    if len(sizes) != len(expected):
-        return False
-    for n, m in zip(sizes, expected, strict=True):  # for all(...) a small layer would have to wait
-        if n != m and (n == 0 or not isinstance(m, str)):
-            return False
-    return True
 
 
 def floats(value: ArrayLike | None, name: str, dtype: Any = None) -> np.ndarray:
@@ -180,12 +174,13 @@ def pair(value: Any, name: str) -> tuple[Any, Any]:
 
 def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
     """The layer's parameters in the order of ``shapes``, which a kernel relies on."""
+    dtype, found = layer.dtype, []
     if layer.params.keys() != shapes.keys():
         raise ValueError(f"params: expected the names {sorted(shapes)}, got {sorted(layer.params)}")
-    found, dtype = [], layer.dtype
     for name, shape in shapes.items():
         p = layer.params[name]
-        right = exactly(p, shape, dtype)
+        right = type(p) is np.ndarray and p.shape == shape and p.dtype == dtype
+        right = right and p.flags.c_contiguous
         found.append(p if right else array(p, f"params[{name!r}]", shape, dtype))
     return found
 
@@ -229,7 +224,7 @@ def cache_type(value: Any, kind: type) -> Any:
     return value
 
 
-def cache(value: Any, layer: Any) -> None:
+def cache(value: Any, layer: Any) -> Any:
     """A cache that a recurrent layer like this one made in its forward pass."""
     value = cache_type(value, layer.cache_type)
     made = (value.x.shape[-1], value.h.shape[-1]), value.h.dtype, value.variant
@@ -237,3 +232,4 @@ def cache(value: Any, layer: Any) -> None:
     if made != given:
         kind = "sizes {}, {}, {}".format
         raise ValueError(f"cache: made by a layer of {kind(*made)}, given to one of {kind(*given)}")
+    return value

@@ -103,7 +103,8 @@ def check_streams(model, x, target):
         raise ValueError(f"target: expected one a step, {x.shape[:2]}, got shape {target.shape}")
 
 
-_caching = contextvars.ContextVar("caching", default=True)
+# Whether layers keep what ``backward`` needs: always, except under ``no_cache``.
+caching = contextvars.ContextVar("caching", default=True)
 
 
 @contextlib.contextmanager
@@ -115,13 +116,8 @@ def no_cache() -> Iterator[None]:
     the thread that says it, and ends with the block. (A generator that yields within the block
     leaves it on for its caller.)
     """
-    before = _caching.set(False)
+    before = caching.set(False)
     try:
         yield
     finally:
-        _caching.reset(before)
-
-
-def caching() -> bool:
-    """Whether layers keep what ``backward`` needs: always, except under ``no_cache``."""
-    return _caching.get()
+        caching.reset(before)

@@ -1,4 +1,5 @@
-"""Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078).
+"""Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078), compiled: ``textbook.py`` has it in
+plain NumPy.
 
 Axes: T time, B batch, D input, H hidden. Gates: r reset, z update, n candidate, stored in this
 order side by side, as in PyTorch (Keras and ONNX: z r h).
@@ -44,11 +45,15 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, split3, stacked, steps_kept
+from minirnn.cells import textbook
+from minirnn.cells.common import PIECE, Cell
 from minirnn.cells.initializers import glorot_uniform, orthogonal
-from minirnn.engine.jit import for_kernels, inline, jit, plain, wide_vectors
-from minirnn.engine.memory import empty
+from minirnn.engine import threads
+from minirnn.engine.jit import inline, jit, wide_vectors
+from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
+from minirnn.padding import padding, zero_at
+from minirnn.protocol import Backward, Forward, caching, quiet
 
 
 class GRUCache(NamedTuple):
@@ -62,15 +67,30 @@ class GRUCache(NamedTuple):
     variant: str  # of the layer that made it
 
 
+class GRUWeights(NamedTuple):
+    """What the loops need to know of the layer. Matrices are cut in panels, see engine/products.py;
+    for the backward loop they are transposed. For reset="before" W_h holds the columns of r and z
+    only, and W_hn, those of n, is passed beside it; for "after" that is None, and Numba leaves out
+    the lines for it."""
+
+    W_x: np.ndarray
+    W_h: np.ndarray
+    b: np.ndarray  # (1, 3H)
+    b_h: np.ndarray  # (1, 3H): 0, 0, b_hn; for "before" (1, 2H): 0, 0
+
+
+# ---- One unit: the equations, and their mirror --------------------------------------------------
+
+
 @inline
 def reset_update(a_r, a_z):
-    """Equations of the two gates of one unit."""
+    """The two gates of one unit."""
     return sigmoid(a_r), sigmoid(a_z)
 
 
 @inline
 def hidden_state(a_n, z, h_prev):
-    """Equations of the candidate and the new state of one unit."""
+    """The candidate and the new state of one unit."""
     n = tanh(a_n)
     h = n + z * (h_prev - n)  # (1 - z) * n + z * h_prev, with one product less
     return n, h
@@ -84,107 +104,83 @@ def hidden_state_backward(dh, z, n, h_prev):
     return da_z, da_n, dh * z
 
 
-def gru_step(params, x, h_prev):
-    """One time step in plain NumPy: x (B, D), h_prev (B, H); returns h (B, H)."""
-    W_hr, W_hz, W_hn = columns(params["W_h"], 3)
-    a_r, a_z, a_n = columns(x @ params["W_x"] + params["b"], 3)
-    r, z = plain(reset_update)(a_r + h_prev @ W_hr, a_z + h_prev @ W_hz)
-    if "b_hn" in params:
-        s = r * (h_prev @ W_hn + params["b_hn"])
-    else:
-        s = (r * h_prev) @ W_hn
-    n, h = plain(hidden_state)(a_n + s, z, h_prev)
-    return h
+# ---- All units of one sequence at one step ------------------------------------------------------
 
 
 @inline
-def reset_update_row(gates, past, hW, h_prev, W_hn):
-    """The two gates of all units of one row, and what the candidate sees of the past: gates (3H,)
-    enter as x W_x + b and leave as r, z, a_n (for reset="before" without s); fill past (H,), which
-    is m or q. hW (3H,), or (2H,) for "before"; h_prev (H,). W_hn only tells the version: it is
-    None for "after"."""
+def split3(row):
+    """Three views (H,) of a row (3H,), for the gates of a kernel."""
+    H = row.size // 3
+    return row[:H], row[H : 2 * H], row[2 * H :]
+
+
+@inline
+def reset_update_units(gates_inout, past, hW, h_prev, W_hn):
+    """The two gates, and what the candidate sees of the past. gates_inout (3H,) enters as x W_x + b
+    and leaves as r, z, and a_n (for reset="before" without s); fill past (H,), which is m or q. hW
+    is (3H,), or (2H,) for "before"."""
     wide_vectors()
     H = len(h_prev)
-    xW_r, xW_z, a_n = split3(gates)
-    r, z = xW_r, xW_z  # the same memory
-    hW_r, hW_z = hW[:H], hW[H : 2 * H]
-    m = q = past
+    r, z, a_n = split3(gates_inout)
     for j in range(H):
-        r[j], z[j] = reset_update(xW_r[j] + hW_r[j], xW_z[j] + hW_z[j])
+        r[j], z[j] = reset_update(r[j] + hW[j], z[j] + hW[H + j])
     if W_hn is None:
-        hW_n = hW[2 * H :]
         for j in range(H):
-            m[j] = hW_n[j]
-            a_n[j] += r[j] * m[j]
+            past[j] = hW[2 * H + j]  # m
+            a_n[j] += r[j] * past[j]
     else:
         for j in range(H):
-            q[j] = r[j] * h_prev[j]
+            past[j] = r[j] * h_prev[j]  # q
 
 
 @inline
-def hidden_state_row(h, gates, h_prev):
-    """The candidate and the new state of all units of one row: gates (3H,) enter as r, z, a_n and
-    leave as r, z, n; fill h (H,)."""
+def hidden_state_units(h, gates_inout, h_prev):
+    """The candidate and the new state: gates_inout (3H,) enters as r, z, a_n and leaves as r, z, n;
+    fill h (H,)."""
     wide_vectors()
-    _, z, a_n = split3(gates)
-    n = a_n
+    _, z, n = split3(gates_inout)
     for j in range(len(h)):
-        n[j], h[j] = hidden_state(a_n[j], z[j], h_prev[j])
+        n[j], h[j] = hidden_state(n[j], z[j], h_prev[j])
+
+
+# ---- The loop over time, and its mirror ---------------------------------------------------------
 
 
 @jit
-def gru_forward(first, last, h, gates, past, hW, x, W_x, W_h, W_hn, b, b_h, lengths):
-    """Fill, in the rows first:last of the batch, h[1:] (T+1, B, H), gates (T, B, 3H) with r, z, n,
-    and past (T, B, H), m or q, with hW (B, 3H or 2H) to work in. As panels (see ``products``): W_x;
-    W_h (H, 3H) with None as W_hn for reset="after", and then Numba leaves out the branches for
-    "before", where they are (H, 2H) and (H, H). As a row: b (1, 3H), and b_h, which is (0, 0, b_hn)
-    or, for "before", (0, 0). Under ``no_cache`` gates and past have a place for one step only."""
-    T, H = len(x), h.shape[2]
-    for t in range(T):
-        now = t % len(gates)  # with a cache t
-        # The last colon makes these of the same type as a_n, and the product is compiled once only.
-        add_product(b[:, :], x[t, first:last, :], W_x, gates[now, first:last, :])
+def gru_forward(first, last, cache, weights, W_hn, hW):
+    """Fill h[1:], gates and past of the cache, in the rows first:last of the batch. hW (B, 3H or
+    2H) is scratch memory."""
+    x, h, gates, past, lengths = cache
+    W_x, W_h, b, b_h = weights
+    H = h.shape[2]
+    for t in range(len(x)):
+        # Here and below a last colon stands where Numba would see no difference without it, except
+        # that the memory is in one piece: with it all products are of one type, compiled once.
+        add_product(b[:, :], x[t, first:last, :], W_x, gates[t, first:last, :])
         add_product(b_h[:, :], h[t, first:last, :], W_h, hW[first:last, :])
         for row in range(first, last):
             if t < lengths[row]:
-                reset_update_row(gates[now, row], past[now, row], hW[row], h[t, row], W_hn)
+                reset_update_units(gates[t, row], past[t, row], hW[row], h[t, row], W_hn)
         if W_hn is not None:
-            a_n = gates[now, first:last, 2 * H :]
-            add_product(a_n, past[now, first:last, :], W_hn, a_n)
+            a_n = gates[t, first:last, 2 * H :]
+            add_product(a_n, past[t, first:last, :], W_hn, a_n)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
             if t < lengths[row]:
-                hidden_state_row(h_new, gates[now, row], h_prev)
+                hidden_state_units(h_new, gates[t, row], h_prev)
             else:  # past its end the state is carried on
                 for j in range(H):
                     h_new[j] = h_prev[j]
 
 
 @jit
-def gru_rows(h, gates, hW, b, b_hn, h_prev):
-    """A single step for reset="after": fill h (B, H). gates (B, 3H) enters as x W_x, hW (B, 3H) as
-    h[t-1] W_h, and both are overwritten; b (3H,), b_hn (H,), h_prev (B, H)."""
-    for row in range(len(h)):
-        gates_row, hW_row = gates[row], hW[row]
-        _, _, hW_n = split3(hW_row)
-        for k in range(len(b)):
-            gates_row[k] += b[k]
-        for j in range(len(b_hn)):
-            hW_n[j] += b_hn[j]
-        m = hW_n  # the same memory
-        reset_update_row(gates_row, m, hW_row, h_prev[row], None)
-        hidden_state_row(h[row], gates_row, h_prev[row])
-
-
-@jit
-def gru_backward(
-    first, last, dx, da, dhW, dh, dq, dy, h, gates, past, W_x_T, W_h_T, W_hn_T, lengths
-):
+def gru_backward(first, last, dx, da, dhW, dh_inout, dq, dy, cache, weights, W_hn_T):
     """Fill, in the rows first:last of the batch, dx (T, B, D), da (T, B, 3H), the gradient of
-    x W_x + b, and dhW, that of h W_h: (da_r, da_z, dm), or (da_r, da_z) for "before". dh (B, H)
-    enters as the gradient of the final state and leaves as that of the initial one; dq (B, H) is
-    to work in. W_x_T, W_h_T, W_hn_T: the panels of W_x^T, W_h^T, W_hn^T, the last
-    None for "after"."""
+    x W_x + b, and dhW, that of h W_h + b_h: (da_r, da_z, dm), or (da_r, da_z) for "before".
+    dh_inout (B, H) enters as the gradient of the final state and leaves as that of the initial one;
+    dq (B, H) is scratch memory."""
+    _, h, gates, past, lengths = cache
+    W_x_T, W_h_T, _, _ = weights
     T, _, H = past.shape
     for t in range(T - 1, -1, -1):
         for row in range(first, last):
@@ -194,16 +190,15 @@ def gru_backward(
                 dhW[t, row] = 0
                 continue
             (_, z, n), (_, da_z, da_n) = split3(gates[t, row]), split3(da[t, row])
-            dh_row, dy_row, h_prev = dh[row], dy[t, row], h[t, row]
-            dhW_z, dq_row = dhW[t, row, H : 2 * H], dq[row]
+            dh, dy_t, h_prev = dh_inout[row], dy[t, row], h[t, row]
+            dhW_z, dq_t = dhW[t, row, H : 2 * H], dq[row]
             for j in range(H):
-                da_z[j], da_n[j], dh_row[j] = hidden_state_backward(
-                    dh_row[j] + dy_row[j], z[j], n[j], h_prev[j]
+                da_z[j], da_n[j], dh[j] = hidden_state_backward(
+                    dh[j] + dy_t[j], z[j], n[j], h_prev[j]
                 )
             for j in range(H):
-                dhW_z[j], dq_row[j] = da_z[j], 0
+                dhW_z[j], dq_t[j] = da_z[j], 0
         if W_hn_T is not None:
-            # With the last colon here and below for the same reason as in the forward pass.
             dq_rows, da_n_rows = dq[first:last, :], da[t, first:last, 2 * H :]
             add_product(dq_rows, da_n_rows, W_hn_T, dq_rows)
         for row in range(first, last):
@@ -217,13 +212,39 @@ def gru_backward(
                     da_r[j] = dhW_r[j] = da_n[j] * m[j] * dsigmoid(r[j])
                     dm[j] = da_n[j] * r[j]
             else:
-                dq_row, dh_row, h_prev = dq[row], dh[row], h[t, row]
+                dq_t, dh, h_prev = dq[row], dh_inout[row], h[t, row]
                 for j in range(H):
-                    da_r[j] = dhW_r[j] = dq_row[j] * h_prev[j] * dsigmoid(r[j])
-                    dh_row[j] += dq_row[j] * r[j]
-        dh_rows, dx_rows = dh[first:last, :], dx[t, first:last, :]
+                    da_r[j] = dhW_r[j] = dq_t[j] * h_prev[j] * dsigmoid(r[j])
+                    dh[j] += dq_t[j] * r[j]
+        dh_rows, dx_rows = dh_inout[first:last, :], dx[t, first:last, :]
         add_product(dh_rows, dhW[t, first:last, :], W_h_T, dh_rows)
         add_product(dx_rows, da[t, first:last, :], W_x_T, dx_rows)
+
+
+def gru_forward_in_pieces(first, last, cache, weights, W_hn, hW):
+    """``gru_forward`` with memory for the gates of a few steps only."""
+    x, h, gates, past, lengths = cache
+    steps = len(gates)
+    for t in range(0, len(x), steps):
+        piece = x[t : t + steps], h[t:], gates, past, lengths - t
+        gru_forward(first, last, piece, weights, W_hn, hW)
+
+
+@jit
+def gru_one_step(h, gates_inout, m, hW_inout, b, b_hn, h_prev):
+    """A single step for reset="after": fill h and m (B, H). gates_inout (B, 3H) enters as x W_x and
+    hW_inout (B, 3H) as h_prev W_h; b (3H,), b_hn (H,)."""
+    for row in range(len(h)):
+        gates, hW = gates_inout[row], hW_inout[row]
+        for k in range(len(b)):
+            gates[k] += b[k]
+        for j in range(len(b_hn)):
+            hW[2 * len(b_hn) + j] += b_hn[j]
+        reset_update_units(gates, m[row], hW, h_prev[row], None)
+        hidden_state_units(h[row], gates, h_prev[row])
+
+
+# ---- The layer ----------------------------------------------------------------------------------
 
 
 class GRU(Cell):
@@ -245,7 +266,7 @@ class GRU(Cell):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.reset = checks.choice(reset, "reset", ("after", "before"))
-        self.variant = f"reset {reset}"
+        self.variant = self.reset
         self._set_params(
             W_x=glorot_uniform(rng, D, H, blocks=3),
             W_h=orthogonal(rng, H, blocks=3),
@@ -253,51 +274,64 @@ class GRU(Cell):
             **({"b_hn": np.zeros(H)} if self.reset == "after" else {}),
         )
 
-    def _recurrent_weights(self, W_h):
-        """W_h and W_hn as the kernels take them: None for W_hn unless r works before it."""
-        if self.reset == "after":
-            return W_h, None
-        return np.split(W_h, [2 * self.hidden_size], axis=1)
+    @quiet
+    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+        """Run over a whole sequence.
 
-    def _step(self, params, x, h_prev):
-        return (gru_step(params, x, h_prev),)
+        x: (T, B, input_size), cast to the layer's dtype.
+        state: the initial state h (B, H), None for zeros.
+        lengths: (B,) whole numbers in 0..T, None for T each. After a sequence's end its state is
+            carried on unchanged and its outputs are zero; what x holds there does not matter.
+        training, rng: for layers that differ between training and use; ignored here.
 
-    def _quick_step(self, x, h_prev):
-        if self.reset == "before":  # there is a product in between
-            return super()._quick_step(x, h_prev)
-        W_x, W_h, b, b_hn = self._checked_params()
-        gates, hW, h = x @ W_x, h_prev @ W_h, np.empty(h_prev.shape, self.dtype)
-        gru_rows(h, gates, hW, for_kernels(b), for_kernels(b_hn), for_kernels(h_prev))
-        return (h,)
-
-    def _forward(self, x, state, lengths):
-        W_x, W_h, b, *b_hn = self._checked_params()
-        W_h, W_hn = self._recurrent_weights(W_h)
-        b_h = np.zeros(W_h.shape[1], self.dtype)
-        if b_hn:
-            b_h[2 * self.hidden_size :] = b_hn[0]
-        (T, B, _), h = x.shape, stacked(state[0], len(x))
+        Returns y (T, B, H), read-only, the final state, and the cache for ``backward`` (None under
+        ``no_cache``). Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
+        (T, B, _), H = x.shape, self.hidden_size
+        (h_0,) = checks.state(state, "state", self, B, self.dtype)
+        ends = checks.lengths(lengths, T, B)
+        past_end = None if lengths is None else padding(ends, T)
+        x = x if past_end is None else zero_at(past_end, x)
+        weights, W_hn = self._weights()
+        keep = caching.get()
+        steps = T if keep else min(T, 1 + PIECE // (B * 3 * H))
+        h, gates = empty((T + 1, B, H), self.dtype), empty((steps, B, 3 * H), self.dtype)
         # Zeros, since past a sequence's end nothing is filled in, and 0 * anything may be NaN.
-        kept = steps_kept(T)
-        gates, past = empty((kept, B, W_x.shape[1]), self.dtype), np.zeros_like(h[:kept])
-        hW = np.empty((B, len(b_h)), self.dtype)
-        W_hn = None if W_hn is None else panels(W_hn)
-        weights = panels(W_x), panels(W_h), W_hn, for_kernels(b)[None], b_h[None]
-        self._run(gru_forward, T, B, h, gates, past, hW, for_kernels(x), *weights, lengths)
-        return GRUCache(x, h, gates, past, lengths, self.variant)
+        past, hW = np.zeros((steps, B, H), self.dtype), empty((B, weights.b_h.size), self.dtype)
+        h[0] = h_0
+        run = gru_forward if keep else gru_forward_in_pieces
+        work = T * B * (weights.W_x.size + weights.W_h.size)
+        arrays = for_kernels(x), h, gates, past, ends
+        threads.each_row(run, B, work, arrays, weights, W_hn, hW)
+        y = h[1:] if past_end is None else zero_at(past_end, h[1:])
+        final = h[T].copy()
+        y.flags.writeable = final.flags.writeable = False
+        cache = GRUCache(x, h, gates, past, ends, self.variant) if keep else None
+        return y, final, cache
 
-    def _backward(self, dy, cache, dstate):
-        W_x, W_h, *_ = self._checked_params()
-        W_h, W_hn = self._recurrent_weights(W_h)
-        x, h, gates, past, lengths, _ = cache
-        shapes = x.shape, gates.shape, (*dy.shape[:2], W_h.shape[1])
-        dx, da, dhW = (empty(shape, self.dtype) for shape in shapes)
-        dq = np.zeros_like(dstate[0])
-        W_hn_T = None if W_hn is None else panels(W_hn.T)
-        weights = panels(W_x.T), panels(W_h.T), W_hn_T
-        known = for_kernels(dy), h, gates, past, *weights, lengths
-        self._run(gru_backward, *dy.shape[:2], dx, da, dhW, *dstate, dq, *known)
-        H = self.hidden_size
+    @quiet
+    def backward(self, dy, cache, dstate=None) -> Backward:
+        """Back-propagate through time.
+
+        dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
+        cache: what ``forward`` returned, with x and the parameters still as they were.
+        dstate: the gradient with respect to the final state (B, H); None for zeros.
+
+        Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
+        parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        x, h, gates, past, ends, _ = checks.cache(cache, self)
+        (T, B, _), H = x.shape, self.hidden_size
+        weights, W_hn_T = self._weights(backward=True)
+        dy = for_kernels(checks.gradient(dy, (T, B, H), self.dtype))
+        (dh,) = (d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype))
+        dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
+        dhW, dq = empty((T, B, weights.b_h.size), self.dtype), np.zeros_like(dh)
+        arrays = for_kernels(x), h, gates, past, ends
+        work = T * B * (weights.W_x.size + weights.W_h.size)
+        arguments = dx, da, dhW, dh, dq, dy, arrays, weights, W_hn_T
+        threads.each_row(gru_backward, B, work, *arguments)
         dW_x, db = weight_gradients(da, x, 1)
         dW_h, db_h = weight_gradients(dhW, h[:-1], 1)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": db}
@@ -305,4 +339,30 @@ class GRU(Cell):
             grads["b_hn"] = db_h[2 * H :]
         else:
             grads["W_h"] = np.hstack([dW_h, *weight_gradients(da[..., 2 * H :], past)])
-        return dx, grads
+        return dx, dh, grads
+
+    def _weights(self, backward=False):
+        """The parameters as the loops take them, and W_hn, which is None for reset="after"."""
+        W_x, W_h, b, *b_hn = checks.params(self, self.param_shapes)
+        W_hn, H = None, self.hidden_size
+        if self.reset == "before":
+            W_h, W_hn = np.split(W_h, [2 * H], axis=1)
+        b_h = np.zeros((1, W_h.shape[1]), self.dtype)
+        if b_hn:
+            b_h[0, 2 * H :] = b_hn[0]
+        if backward:
+            W_x, W_h, W_hn = W_x.T, W_h.T, None if W_hn is None else W_hn.T
+        weights = GRUWeights(panels(W_x), panels(W_h), for_kernels(b)[None], b_h)
+        return weights, None if W_hn is None else panels(W_hn)
+
+    def _step(self, params, x, h_prev):
+        return (textbook.gru_step(params, x, h_prev).h,)
+
+    def _quick_step(self, x, h_prev):
+        if self.reset == "before":  # there is a product in between
+            return self._step(self.params, x, h_prev)
+        W_x, W_h, b, b_hn = checks.params(self, self.param_shapes)
+        h, m = np.empty(h_prev.shape, self.dtype), np.empty(h_prev.shape, self.dtype)
+        gates, hW, h_prev = x @ W_x, h_prev @ W_h, for_kernels(h_prev)
+        gru_one_step(h, gates, m, hW, for_kernels(b), for_kernels(b_hn), h_prev)
+        return (h,)

@@ -1,4 +1,5 @@
-"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000), compiled:
+``textbook.py`` has it in plain NumPy.
 
 Axes: T time, B batch, D input, H hidden. Gates: i input, f forget, g candidate, o output, stored
 in this order side by side, as in PyTorch (Keras: i f c o; ONNX: i o f c).
@@ -28,7 +29,8 @@ gradient on to what stands on its right side::
     da_i = di * i (1 - i)     da_f = df * f (1 - f)     da_g = dg * (1 - g^2)
 
 With peepholes dc gains p_o * da_o, and what is handed to step t-1, dc * f, gains
-p_i * da_i + p_f * da_f; and dp_i = sum_t da_i * c[t-1], dp_f likewise, dp_o = sum_t da_o * c[t].
+p_i * da_i + p_f * da_f; and dp_i = sum_t da_i * c[t-1], dp_f = sum_t da_f * c[t-1],
+dp_o = sum_t da_o * c[t].
 
 The four da side by side are da[t], and as in the vanilla network::
 
@@ -44,11 +46,15 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
-from minirnn.cells.common import Cell, columns, split4, stacked, steps_kept
+from minirnn.cells import textbook
+from minirnn.cells.common import PIECE, Cell, columns
 from minirnn.cells.initializers import glorot_uniform, orthogonal
-from minirnn.engine.jit import for_kernels, inline, jit, plain, wide_vectors
-from minirnn.engine.memory import empty
+from minirnn.engine import threads
+from minirnn.engine.jit import inline, inline_unfused, jit, plain, wide_vectors
+from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
+from minirnn.padding import padding, zero_at
+from minirnn.protocol import Backward, Forward, caching, quiet
 
 
 class LSTMCache(NamedTuple):
@@ -56,40 +62,36 @@ class LSTMCache(NamedTuple):
 
     x: np.ndarray  # (T, B, D)
     h: np.ndarray  # (T+1, B, H): h[0] is the initial state, h[t+1] the state after step t
-    c: np.ndarray  # (T+1, B, H), likewise
+    c: np.ndarray  # (T+1, B, H), in the same order
     gates: np.ndarray  # (T, B, 4H): the values of i, f, g, o
     tanh_c: np.ndarray  # (T, B, H): tanh(c[t+1]), kept because a tanh costs more than memory
     lengths: np.ndarray  # (B,)
     variant: str  # of the layer that made it
 
 
+class LSTMWeights(NamedTuple):
+    """What the loops need to know of the layer. Matrices are cut in panels, see engine/products.py;
+    for the backward loop they are W_x^T and W_h^T."""
+
+    W_x: np.ndarray
+    W_h: np.ndarray
+    b: np.ndarray  # (1, 4H)
+    p: np.ndarray | None  # (3, H): the peepholes p_i, p_f, p_o. For None Numba leaves them out
+    tanh_in: bool  # False in the variant NIAF: g = a_g
+    tanh_out: bool  # False in the variant NOAF: h = o * c
+
+
+# ---- One unit: the equations, and each one's mirror ---------------------------------------------
+
+
 @inline
 def cell_state(a_i, a_f, a_g, c_prev, tanh_in):
-    """Equations of the new cell of one unit. tanh_in is False in the variant NIAF only (see
-    ``lstm_variants``)."""
+    """The new cell of one unit."""
     i = sigmoid(a_i)
     f = sigmoid(a_f)
     g = tanh(a_g) if tanh_in else a_g
     c = f * c_prev + i * g
     return i, f, g, c
-
-
-@inline
-def hidden_state(a_o, c, tanh_out):
-    """Equations of the new hidden state of one unit. tanh_out is False in the variant NOAF only;
-    tanh_c is c itself then."""
-    o = sigmoid(a_o)
-    tanh_c = tanh(c) if tanh_out else c
-    h = o * tanh_c
-    return o, tanh_c, h
-
-
-@inline
-def hidden_state_backward(dh, dc, o, tanh_c, tanh_out):
-    """Mirror of ``hidden_state``: da_o, and dc with the part that came through h."""
-    da_o = dh * tanh_c * dsigmoid(o)
-    dc = dc + (dh * o * dtanh(tanh_c) if tanh_out else dh * o)
-    return da_o, dc
 
 
 @inline
@@ -102,118 +104,134 @@ def cell_state_backward(dc, i, f, g, c_prev, tanh_in):
     return da_i, da_f, da_g, dc_prev
 
 
-def lstm_step(params, x, h_prev, c_prev, tanh_in=True, tanh_out=True):
-    """One time step in plain NumPy: x (B, D), h_prev and c_prev (B, H); returns h, c."""
-    a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
-    a_i, a_f, a_g, a_o = columns(a, 4)
-    if "p_i" in params:
-        a_i = a_i + params["p_i"] * c_prev
-        a_f = a_f + params["p_f"] * c_prev
-    i, f, g, c = plain(cell_state)(a_i, a_f, a_g, c_prev, tanh_in)
-    if "p_o" in params:
-        a_o = a_o + params["p_o"] * c
-    o, tanh_c, h = plain(hidden_state)(a_o, c, tanh_out)
-    return h, c
+@inline
+def hidden_state(a_o, c, tanh_out):
+    """The new hidden state of one unit."""
+    o = sigmoid(a_o)
+    tanh_c = tanh(c) if tanh_out else c
+    h = o * tanh_c
+    return o, tanh_c, h
+
+
+@inline_unfused
+def hidden_state_backward(dh, dc, o, tanh_c, tanh_out):
+    """Mirror of ``hidden_state``: da_o, and dc with the part that came through h."""
+    da_o = dh * tanh_c * dsigmoid(o)
+    dc = dc + (dh * o * dtanh(tanh_c) if tanh_out else dh * o)
+    return da_o, dc
+
+
+# ---- The loop over time -------------------------------------------------------------------------
 
 
 @inline
-def lstm_row(h, c, gates, tanh_c, c_prev, p, tanh_in, tanh_out):
-    """All units of one row of the batch: gates (4H,) enter as the sums a and leave as the values of
-    i, f, g, o; fill h, c and tanh_c (H,) from them and c_prev (H,)."""
+def lstm_units(gates_inout, tanh_c, c, h, c_prev, p, tanh_in, tanh_out):
+    """All units of one sequence at one step: gates_inout (4H,) enters as a and leaves as i, f, g,
+    o; fill tanh_c, c and h (H,)."""
     wide_vectors()
-    H = len(c)
-    a_i, a_f, a_g, a_o = split4(gates)
-    i, f, g, o = a_i, a_f, a_g, a_o  # the same memory
+    H, g_ = len(c), gates_inout
+    i, f, g, o = g_[:H], g_[H : 2 * H], g_[2 * H : 3 * H], g_[3 * H :]
     if p is not None:
-        p_i, p_f = p[0], p[1]
         for j in range(H):
-            a_i[j] += p_i[j] * c_prev[j]
-            a_f[j] += p_f[j] * c_prev[j]
+            i[j] += p[0, j] * c_prev[j]
+            f[j] += p[1, j] * c_prev[j]
     for j in range(H):
-        i[j], f[j], g[j], c[j] = cell_state(a_i[j], a_f[j], a_g[j], c_prev[j], tanh_in)
+        i[j], f[j], g[j], c[j] = cell_state(i[j], f[j], g[j], c_prev[j], tanh_in)
     if p is not None:
-        p_o = p[2]
         for j in range(H):
-            a_o[j] += p_o[j] * c[j]
+            o[j] += p[2, j] * c[j]
     for j in range(H):
-        o[j], tanh_c[j], h[j] = hidden_state(a_o[j], c[j], tanh_out)
+        o[j], tanh_c[j], h[j] = hidden_state(o[j], c[j], tanh_out)
+
+
+@inline
+def lstm_units_backward(da, dc_inout, dh, c_prev, gates, tanh_c, p, tanh_in, tanh_out):
+    """Mirror of ``lstm_units``: fill da (4H,). dc_inout (H,) enters as the gradient of c that came
+    from the next step and leaves as that of c_prev."""
+    H, dc = len(dh), dc_inout
+    i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
+    da_i, da_f, da_g, da_o = da[:H], da[H : 2 * H], da[2 * H : 3 * H], da[3 * H :]
+    for j in range(H):
+        da_o[j], dc[j] = hidden_state_backward(dh[j], dc[j], o[j], tanh_c[j], tanh_out)
+    if p is not None:
+        for j in range(H):
+            dc[j] += p[2, j] * da_o[j]
+    for j in range(H):
+        da_i[j], da_f[j], da_g[j], dc[j] = cell_state_backward(
+            dc[j], i[j], f[j], g[j], c_prev[j], tanh_in
+        )
+    if p is not None:
+        for j in range(H):
+            dc[j] += p[0, j] * da_i[j] + p[1, j] * da_f[j]
 
 
 @jit
-def lstm_forward(first, last, h, c, gates, tanh_c, x, W_x, W_h, b, p, lengths, tanh_in, tanh_out):
-    """Fill, in the rows first:last of the batch, h[1:] and c[1:] (T+1, B, H), gates (T, B, 4H) and
-    tanh_c (T, B, H). W_x and W_h as panels (see ``products``); b (1, 4H); p (3, H): p_i, p_f, p_o,
-    or None. Under ``no_cache`` c has two places, used in turns, gates and tanh_c have one."""
-    T, H = len(x), h.shape[2]
-    for t in range(T):
-        now, old, new = t % len(gates), t % len(c), (t + 1) % len(c)  # with a cache t, t, t + 1
-        a = gates[now, first:last]
-        add_product(b, x[t, first:last], W_x, a)
-        add_product(a, h[t, first:last], W_h, a)
+def lstm_forward(first, last, cache, weights):
+    """Fill h[1:], c[1:], gates and tanh_c of the cache, in the rows first:last of the batch."""
+    x, h, c, gates, tanh_c, lengths = cache
+    W_x, W_h, b, p, tanh_in, tanh_out = weights
+    for t in range(len(x)):
+        a_then_gates = gates[t, first:last]
+        add_product(b, x[t, first:last], W_x, a_then_gates)  # a = x W_x + b + h W_h
+        add_product(a_then_gates, h[t, first:last], W_h, a_then_gates)
         for row in range(first, last):
-            h_new, c_new, c_prev = h[t + 1, row], c[new, row], c[old, row]
+            gates_t, tanh_c_t, c_prev = gates[t, row], tanh_c[t, row], c[t, row]
+            c_new, h_new = c[t + 1, row], h[t + 1, row]
             if t < lengths[row]:
-                gates_row, tanh_c_row = gates[now, row], tanh_c[now, row]
-                lstm_row(h_new, c_new, gates_row, tanh_c_row, c_prev, p, tanh_in, tanh_out)
+                lstm_units(gates_t, tanh_c_t, c_new, h_new, c_prev, p, tanh_in, tanh_out)
             else:  # past its end the state is carried on
-                for j in range(H):
+                for j in range(len(h_new)):
                     h_new[j], c_new[j] = h[t, row, j], c_prev[j]
 
 
 @jit
-def lstm_rows(h, c, gates, hW, b, c_prev, p, tanh_in, tanh_out):
-    """A single step: fill h and c (B, H). gates (B, 4H) enters as x W_x, hW (B, 4H) as h[t-1] W_h,
-    and both are overwritten; b (4H,), c_prev (B, H), the rest as above."""
-    for row in range(len(h)):
-        gates_row, hW_row, h_row, c_row = gates[row], hW[row], h[row], c[row]
-        for k in range(len(b)):
-            gates_row[k] += hW_row[k] + b[k]
-        tanh_c = hW_row  # the same memory, of which it takes the first H: hW is not needed any more
-        lstm_row(h_row, c_row, gates_row, tanh_c, c_prev[row], p, tanh_in, tanh_out)
+def lstm_backward(first, last, dx, da, dh_inout, dc_inout, dy, cache, weights):
+    """Fill dx (T, B, D) and da (T, B, 4H) in the rows first:last of the batch; dh_inout and
+    dc_inout (B, H) enter as the gradients of the final state and leave as those of the initial."""
+    x, h, c, gates, tanh_c, lengths = cache
+    W_x_T, W_h_T, _, p, tanh_in, tanh_out = weights
+    H = h.shape[2]
+    for t in range(len(x) - 1, -1, -1):
+        for row in range(first, last):
+            dx[t, row] = 0
+            if t >= lengths[row]:  # the final state is that of the sequence's own end
+                da[t, row] = 0
+                continue
+            dh, dc, dy_t = dh_inout[row], dc_inout[row], dy[t, row]
+            for j in range(H):
+                dh[j] += dy_t[j]
+            lstm_units_backward(
+                da[t, row], dc, dh, c[t, row], gates[t, row], tanh_c[t, row], p, tanh_in, tanh_out
+            )
+            dh[:] = 0  # becomes da W_h^T below
+        dh_rows, dx_rows, da_rows = dh_inout[first:last], dx[t, first:last], da[t, first:last]
+        add_product(dh_rows, da_rows, W_h_T, dh_rows)
+        add_product(dx_rows, da_rows, W_x_T, dx_rows)
+
+
+def lstm_forward_in_pieces(first, last, cache, weights):
+    """``lstm_forward`` with memory for the cells and gates of a few steps only."""
+    x, h, c, gates, tanh_c, lengths = cache
+    steps = len(gates)
+    for t in range(0, len(x), steps):
+        if t > 0:
+            c[0, first:last] = c[steps, first:last]
+        piece = x[t : t + steps], h[t:], c, gates, tanh_c, lengths - t
+        lstm_forward(first, last, piece, weights)
 
 
 @jit
-def lstm_backward(
-    first, last, dx, da, dh, dc, dy, c, gates, tanh_c, W_x_T, W_h_T, p, lengths, tanh_in, tanh_out
-):
-    """Fill, in the rows first:last of the batch, dx (T, B, D) and da (T, B, 4H); dh and dc (B, H)
-    enter as the gradients of the final state and leave as those of the initial one. W_x_T and
-    W_h_T: the panels of W_x^T and W_h^T."""
-    T, _, H = tanh_c.shape
-    for t in range(T - 1, -1, -1):
-        for row in range(first, last):
-            dx[t, row] = 0
-            if t >= lengths[row]:  # the final state is the state at the sequence's own end
-                da[t, row] = 0
-                continue
-            da_row, gates_row = da[t, row], gates[t, row]
-            # One copy, then changed in place: four gates and four da where they are would be eight
-            # streams of memory, more than the processor fetches ahead.
-            for k in range(4 * H):
-                da_row[k] = gates_row[k]
-            i, f, g, o = split4(da_row)
-            da_i, da_f, da_g, da_o = i, f, g, o  # the same memory: gradients overwrite the values
-            dh_row, dc_row, dy_row = dh[row], dc[row], dy[t, row]
-            c_prev, tanh_c_row = c[t, row], tanh_c[t, row]
-            for j in range(H):
-                da_o[j], dc_row[j] = hidden_state_backward(
-                    dh_row[j] + dy_row[j], dc_row[j], o[j], tanh_c_row[j], tanh_out
-                )
-            if p is not None:
-                p_o = p[2]
-                for j in range(H):
-                    dc_row[j] += p_o[j] * da_o[j]
-            for j in range(H):
-                da_i[j], da_f[j], da_g[j], dc_row[j] = cell_state_backward(
-                    dc_row[j], i[j], f[j], g[j], c_prev[j], tanh_in
-                )
-            if p is not None:
-                p_i, p_f = p[0], p[1]
-                for j in range(H):
-                    dc_row[j] += p_i[j] * da_i[j] + p_f[j] * da_f[j]
-            dh_row[:] = 0  # becomes da W_h^T below; where da is 0, past an end, dh stays as it is
-        add_product(dh[first:last], da[t, first:last], W_h_T, dh[first:last])
-        add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
+def lstm_one_step(h, c, tanh_c, a_inout, hW, b, c_prev, p, tanh_in, tanh_out):
+    """A single step: fill h, c and tanh_c (B, H). a_inout (B, 4H) enters as x W_x and leaves as the
+    gates' values; hW (B, 4H) is h_prev W_h, b (4H,)."""
+    for row in range(len(h)):
+        a, hW_row = a_inout[row], hW[row]
+        for k in range(len(b)):
+            a[k] += hW_row[k] + b[k]
+        lstm_units(a, tanh_c[row], c[row], h[row], c_prev[row], p, tanh_in, tanh_out)
+
+
+# ---- The layer ----------------------------------------------------------------------------------
 
 
 class LSTM(Cell):
@@ -242,7 +260,7 @@ class LSTM(Cell):
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.peephole = bool(peephole)
-        self.variant = f"peephole {self.peephole}"
+        self.variant = "with peepholes" if self.peephole else "no peepholes"
         b = np.zeros(4 * H)
         b[H : 2 * H] = checks.number(forget_bias, "forget_bias")
         self._set_params(
@@ -252,40 +270,59 @@ class LSTM(Cell):
             **{name: np.zeros(H) for name in ("p_i", "p_f", "p_o") if self.peephole},
         )
 
-    def _step(self, params, x, h_prev, c_prev):
-        return lstm_step(params, x, h_prev, c_prev, *self.tanhs)
+    @quiet
+    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+        """Run over a whole sequence.
 
-    def _weights(self):
-        """W_x, W_h, b and p as the kernels take them."""
-        W_x, W_h, b, *peepholes = self._checked_params()
-        # Where p is None, Numba leaves out the lines for peepholes.
-        return W_x, W_h, b, np.stack(peepholes) if peepholes else None
+        x: (T, B, input_size), cast to the layer's dtype.
+        state: the initial state, the pair (h, c) of (B, H); None for zeros.
+        lengths: (B,) whole numbers in 0..T, None for T each. After a sequence's end its state is
+            carried on unchanged and its outputs are zero; what x holds there does not matter.
+        training, rng: for layers that differ between training and use; ignored here.
 
-    def _quick_step(self, x, h_prev, c_prev):
-        W_x, W_h, b, p = self._weights()
-        gates, hW = x @ W_x, h_prev @ W_h
-        h, c = np.empty(h_prev.shape, self.dtype), np.empty(h_prev.shape, self.dtype)
-        lstm_rows(h, c, gates, hW, for_kernels(b), for_kernels(c_prev), p, *self.tanhs)
-        return h, c
-
-    def _forward(self, x, state, lengths):
-        W_x, W_h, b, p = self._weights()
+        Returns y (T, B, H), read-only, the final state, and the cache for ``backward`` (None under
+        ``no_cache``). Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
         (T, B, _), H = x.shape, self.hidden_size
-        kept = steps_kept(T)
-        h, c = stacked(state[0], T), stacked(state[1], kept)
-        gates, tanh_c = (empty((kept, B, n * H), self.dtype) for n in (4, 1))
-        weights = panels(W_x), panels(W_h), for_kernels(b)[None], p
-        known = for_kernels(x), *weights, lengths, *self.tanhs
-        self._run(lstm_forward, T, B, h, c, gates, tanh_c, *known)
-        return LSTMCache(x, h, c, gates, tanh_c, lengths, self.variant)
+        h_0, c_0 = checks.state(state, "state", self, B, self.dtype)
+        ends = checks.lengths(lengths, T, B)
+        past_end = None if lengths is None else padding(ends, T)
+        x = x if past_end is None else zero_at(past_end, x)
+        weights = self._weights()
+        keep = caching.get()
+        steps = T if keep else min(T, 1 + PIECE // (B * 4 * H))
+        h, c = empty((T + 1, B, H), self.dtype), empty((steps + 1, B, H), self.dtype)
+        gates, tanh_c = empty((steps, B, 4 * H), self.dtype), empty((steps, B, H), self.dtype)
+        h[0], c[0] = h_0, c_0
+        run = lstm_forward if keep else lstm_forward_in_pieces
+        arrays = for_kernels(x), h, c, gates, tanh_c, ends
+        threads.each_row(run, B, T * B * (weights.W_x.size + weights.W_h.size), arrays, weights)
+        y = h[1:] if past_end is None else zero_at(past_end, h[1:])
+        h_T, c_T = h[T].copy(), c[(T - 1) % steps + 1].copy()
+        y.flags.writeable = h_T.flags.writeable = c_T.flags.writeable = False
+        cache = LSTMCache(x, h, c, gates, tanh_c, ends, self.variant) if keep else None
+        return y, (h_T, c_T), cache
 
-    def _backward(self, dy, cache, dstate):
-        W_x, W_h, _, p = self._weights()
-        x, h, c, gates, tanh_c, lengths, _ = cache
+    @quiet
+    def backward(self, dy, cache, dstate=None) -> Backward:
+        """Back-propagate through time.
+
+        dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
+        cache: what ``forward`` returned, with x and the parameters still as they were.
+        dstate: the gradients with respect to the final (h, c), (B, H) each; None for zeros.
+
+        Returns dx (T, B, input_size), the gradients of the initial (h, c), and the dictionary of
+        the parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        x, h, c, gates, tanh_c, ends, _ = checks.cache(cache, self)
+        (T, B, _), H, weights = x.shape, self.hidden_size, self._weights(backward=True)
+        dy = for_kernels(checks.gradient(dy, (T, B, H), self.dtype))
+        dh, dc = (d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype))
         dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
-        weights = panels(W_x.T), panels(W_h.T), p
-        known = for_kernels(dy), c, gates, tanh_c, *weights, lengths, *self.tanhs
-        self._run(lstm_backward, *dy.shape[:2], dx, da, *dstate, *known)
+        work = T * B * (weights.W_x.size + weights.W_h.size)
+        arrays = for_kernels(x), h, c, gates, tanh_c, ends
+        threads.each_row(lstm_backward, B, work, dx, da, dh, dc, dy, arrays, weights)
         dW_x, dW_h, db = weight_gradients(da, x, h[:-1], 1)
         grads = {"W_x": dW_x, "W_h": dW_h, "b": db}
         if self.peephole:
@@ -293,4 +330,35 @@ class LSTM(Cell):
             grads["p_i"] = (da_i * c[:-1]).sum(axis=(0, 1))
             grads["p_f"] = (da_f * c[:-1]).sum(axis=(0, 1))
             grads["p_o"] = (da_o * c[1:]).sum(axis=(0, 1))
-        return dx, grads
+        return dx, (dh, dc), grads
+
+    def _lstm_params(self):
+        return checks.params(self, self.param_shapes)
+
+    def _weights(self, backward=False):
+        """The parameters as the loops take them."""
+        W_x, W_h, b, *peepholes = self._lstm_params()
+        W_x, W_h = (W_x.T, W_h.T) if backward else (W_x, W_h)
+        p = np.stack(peepholes) if peepholes else None
+        return LSTMWeights(panels(W_x), panels(W_h), for_kernels(b)[None], p, *self.tanhs)
+
+    def _step(self, params, x, h_prev, c_prev):
+        if "p_i" not in params and self.tanhs == (True, True):
+            step = textbook.lstm_step(params, x, h_prev, c_prev)
+            return step.h, step.c
+        # With peepholes, or a tanh less: the units' equations, of all units at once.
+        a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
+        a_i, a_f, a_g, a_o = columns(a, 4)
+        p_i, p_f, p_o = (params.get(name, 0) for name in ("p_i", "p_f", "p_o"))
+        tanh_in, tanh_out = self.tanhs
+        *_, c = plain(cell_state)(a_i + p_i * c_prev, a_f + p_f * c_prev, a_g, c_prev, tanh_in)
+        *_, h = plain(hidden_state)(a_o + p_o * c, c, tanh_out)
+        return h, c
+
+    def _quick_step(self, x, h_prev, c_prev):
+        W_x, W_h, b, *peepholes = self._lstm_params()
+        p = np.stack(peepholes) if peepholes else None
+        h, c, tanh_c = (np.empty(h_prev.shape, self.dtype) for _ in range(3))
+        a, hW, c_prev = x @ W_x, h_prev @ W_h, for_kernels(c_prev)
+        lstm_one_step(h, c, tanh_c, a, hW, for_kernels(b), c_prev, p, *self.tanhs)
+        return h, c

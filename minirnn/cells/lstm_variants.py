@@ -39,15 +39,15 @@ class LSTMVariant(LSTM):
     ):
         checks.choice(variant, "variant", VARIANTS)
         super().__init__(input_size, hidden_size, forget_bias, variant != "NP", rng, dtype)
-        self.variant = f"variant {variant}"
+        self.variant = variant
         self.tanhs = (variant != "NIAF", variant != "NOAF")
         self.fixed = FIXED.get(variant)
         self.tied = variant == "CIFG"
         self.gates = tuple(g for g in "ifgo" if g != self.fixed)
         self.own = np.repeat([g != self.fixed for g in "ifgo"], self.hidden_size)  # columns
-        self.lstm_shapes = self._shapes
+        self.lstm_shapes = self.param_shapes
         self.params = self._shrink(self.params)
-        self._shapes = {name: p.shape for name, p in self.params.items()}
+        self.param_shapes = {name: p.shape for name, p in self.params.items()}
 
     def _shrink(self, lstm):
         """Of the LSTM's parameters those that are the variant's own."""
@@ -75,15 +75,16 @@ class LSTMVariant(LSTM):
     def _step(self, params, x, h_prev, c_prev):
         return super()._step(self._expand(params), x, h_prev, c_prev)
 
-    def _checked_params(self):
-        checks.params(self, self._shapes)
+    def _lstm_params(self):
+        checks.params(self, self.param_shapes)
         return [p.astype(self.dtype, copy=False) for p in self._expand(self.params).values()]
 
-    def _backward(self, dy, cache, dstate):
-        dx, lstm = super()._backward(dy, cache, dstate)
+    def backward(self, dy, cache, dstate=None):
+        """As for an LSTM; the gradients are those of the variant's own parameters."""
+        dx, dstate, lstm = super().backward(dy, cache, dstate)
         grads, H = self._shrink(lstm), self.hidden_size
         if self.tied:
             for name in ("W_x", "W_h", "b"):
                 grads[name][..., :H] -= lstm[name][..., H : 2 * H]
             grads["p_i"] -= lstm["p_f"]
-        return dx, grads
+        return dx, dstate, grads

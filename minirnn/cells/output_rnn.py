@@ -106,7 +106,7 @@ class OutputRNN:
         initial |= {"b": np.zeros(H), "b_o": np.zeros(K)}
         order = ("W_x", "W_y", "b", "W_o", "b_o")
         self.params = {name: initial[name].astype(self.dtype) for name in order}
-        self._shapes = {name: p.shape for name, p in self.params.items()}
+        self.param_shapes = {name: p.shape for name, p in self.params.items()}
 
     def zero_state(self, B):
         """The state of zeros that ``forward`` starts from."""
@@ -128,7 +128,7 @@ class OutputRNN:
         if outputs is not None:
             u[1:] = zero_at(past_end, checks.array(outputs, "x[1]", u.shape, self.dtype))[:-1]
             told[1:] = checks.generator(rng).random((T - 1, B)) < self.teacher_forcing
-        W_x, W_y, b, W_o, b_o = checks.params(self, self._shapes)
+        W_x, W_y, b, W_o, b_o = checks.params(self, self.param_shapes)
         if told.all():  # no step waits for another
             h = np.tanh(times(x, W_x, b) + times(u, W_y))
             y = times(h, W_o, b_o)
@@ -151,7 +151,7 @@ class OutputRNN:
             dfinal += checks.array(dstate, "dstate", (B, K), self.dtype)
         begun = lengths > 0  # an empty sequence hands its state on
         do[lengths[begun] - 1, np.flatnonzero(begun)] += dfinal[begun]
-        W_x, W_y, _, W_o, _ = checks.params(self, self._shapes)
+        W_x, W_y, _, W_o, _ = checks.params(self, self.param_shapes)
         if told.all():
             da = times(do, W_o.T) * dtanh(h)
             du = times(da, W_y.T)

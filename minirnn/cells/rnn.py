@@ -1,4 +1,4 @@
-"""The vanilla recurrent network (Elman 1990).
+"""The vanilla recurrent network (Elman 1990), compiled: ``textbook.py`` has it in plain NumPy.
 
 Axes: T time, B batch, D input, H hidden. A step is one row of the batch at a time, ``x`` (D,) and
 ``h`` (H,); all rows together are a matrix product.
@@ -10,7 +10,7 @@ first, so that h[t-1] is ``h[t]`` there)::
     h[t] = f(a[t])
 
 Backward (back-propagation through time, Werbos 1990). Write ``dname`` for the derivative of the
-loss with respect to ``name``. The hidden state h[t] reaches the loss by two ways: as the output
+loss with respect to ``name``. The hidden state h[t] reaches the loss by two paths: as the output
 of step t, whose gradient dy[t] is given, and through the next step. So, for t = T-1 ... 0::
 
     dh[t] = dy[t] + da[t+1] W_h^T            (at the last step: dy[t] + gradient of the final state)
@@ -33,11 +33,15 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.activations import drelu, dtanh, relu, tanh
-from minirnn.cells.common import Cell, stacked
+from minirnn.cells import textbook
+from minirnn.cells.common import Cell
 from minirnn.cells.initializers import glorot_uniform, orthogonal
-from minirnn.engine.jit import for_kernels, inline, jit, plain, wide_vectors
-from minirnn.engine.memory import empty
+from minirnn.engine import threads
+from minirnn.engine.jit import inline, jit, wide_vectors
+from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
+from minirnn.padding import padding, zero_at
+from minirnn.protocol import Backward, Forward, caching, quiet
 
 
 class RNNCache(NamedTuple):
@@ -49,9 +53,22 @@ class RNNCache(NamedTuple):
     variant: str  # of the layer that made it
 
 
+class RNNWeights(NamedTuple):
+    """What the loops need to know of the layer. Matrices are cut in panels, see engine/products.py;
+    for the backward loop they are W_x^T and W_h^T."""
+
+    W_x: np.ndarray
+    W_h: np.ndarray
+    b: np.ndarray  # (1, H)
+    use_relu: bool
+
+
+# ---- One unit: the equation, and its mirror -----------------------------------------------------
+
+
 @inline
 def hidden_state(a, use_relu):
-    """Equation of one hidden unit."""
+    """The new state of one hidden unit."""
     return relu(a) if use_relu else tanh(a)
 
 
@@ -61,49 +78,49 @@ def hidden_state_backward(dh, h, use_relu):
     return dh * (drelu(h) if use_relu else dtanh(h))
 
 
-def rnn_step(params, x, h_prev, use_relu=False):
-    """One time step in plain NumPy: x (B, D), h_prev (B, H); returns h (B, H)."""
-    a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
-    return plain(hidden_state)(a, use_relu)
+# ---- The loop over time, and its mirror ---------------------------------------------------------
 
 
 @jit
-def rnn_forward(first, last, h, x, W_x, W_h, b, use_relu, lengths):
-    """Fill h[1:] (T+1, B, H) in the rows first:last of the batch. W_x and W_h as panels (see
-    ``products``); b (1, H); lengths (B,)."""
+def rnn_forward(first, last, x, h, lengths, weights):
+    """Fill h[1:] (T+1, B, H) in the rows first:last of the batch."""
     wide_vectors()
-    (T, _, _), (_, H) = x.shape, b.shape
-    for t in range(T):
-        a = h[t + 1, first:last]  # the same memory: the new states overwrite the sums
-        add_product(b, x[t, first:last], W_x, a)
-        add_product(a, h[t, first:last], W_h, a)
+    W_x, W_h, b, use_relu = weights
+    for t in range(len(x)):
+        a_then_h = h[t + 1, first:last]
+        add_product(b, x[t, first:last], W_x, a_then_h)  # a = x W_x + b + h W_h
+        add_product(a_then_h, h[t, first:last], W_h, a_then_h)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
             if t < lengths[row]:
-                for j in range(H):
+                for j in range(len(h_new)):
                     h_new[j] = hidden_state(h_new[j], use_relu)  # it held a
             else:  # past its end the state is carried on
-                for j in range(H):
+                for j in range(len(h_new)):
                     h_new[j] = h_prev[j]
 
 
 @jit
-def rnn_backward(first, last, dx, da, dh, dy, h, W_x_T, W_h_T, use_relu, lengths):
-    """Fill dx (T, B, D) and da (T, B, H) in the rows first:last of the batch; dh (B, H) enters as
-    the gradient of the final state, leaves as dh0. W_x_T and W_h_T: the panels of W_x^T, W_h^T."""
-    T, _, H = da.shape
-    for t in range(T - 1, -1, -1):
+def rnn_backward(first, last, dx, da, dh_inout, dy, h, lengths, weights):
+    """Fill dx (T, B, D) and da (T, B, H) in the rows first:last of the batch; dh_inout (B, H)
+    enters as the gradient of the final state and leaves as that of the initial one."""
+    W_x_T, W_h_T, _, use_relu = weights
+    for t in range(len(da) - 1, -1, -1):
         for row in range(first, last):
             dx[t, row] = 0
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
-            da_row, dh_row, dy_row, h_row = da[t, row], dh[row], dy[t, row], h[t + 1, row]
-            for j in range(H):
-                da_row[j] = hidden_state_backward(dh_row[j] + dy_row[j], h_row[j], use_relu)
-            dh_row[:] = 0  # becomes da W_h^T below; where da is 0, past an end, dh stays as it is
-        add_product(dh[first:last], da[t, first:last], W_h_T, dh[first:last])
-        add_product(dx[t, first:last], da[t, first:last], W_x_T, dx[t, first:last])
+            da_t, dh, dy_t, h_t = da[t, row], dh_inout[row], dy[t, row], h[t + 1, row]
+            for j in range(len(dh)):
+                da_t[j] = hidden_state_backward(dh[j] + dy_t[j], h_t[j], use_relu)
+            dh[:] = 0  # becomes da W_h^T below
+        da_rows, dh_rows, dx_rows = da[t, first:last], dh_inout[first:last], dx[t, first:last]
+        add_product(dh_rows, da_rows, W_h_T, dh_rows)
+        add_product(dx_rows, da_rows, W_x_T, dx_rows)
+
+
+# ---- The layer ----------------------------------------------------------------------------------
 
 
 class RNN(Cell):
@@ -122,7 +139,7 @@ class RNN(Cell):
     def __init__(self, input_size, hidden_size, nonlinearity="tanh", rng=None, dtype=np.float64):
         super().__init__(input_size, hidden_size, dtype)
         self.nonlinearity = checks.choice(nonlinearity, "nonlinearity", ("tanh", "relu"))
-        self.variant = f"nonlinearity {nonlinearity}"
+        self.variant = self.nonlinearity
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self._set_params(
             W_x=glorot_uniform(rng, D, H),
@@ -130,23 +147,62 @@ class RNN(Cell):
             b=np.zeros(H),
         )
 
-    def _step(self, params, x, h_prev):
-        return (rnn_step(params, x, h_prev, self.nonlinearity == "relu"),)
+    @quiet
+    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+        """Run over a whole sequence.
 
-    def _forward(self, x, state, lengths):
-        W_x, W_h, b = self._checked_params()
-        (T, B, _), use_relu = x.shape, self.nonlinearity == "relu"
-        h = stacked(state[0], T)
-        weights = panels(W_x), panels(W_h), for_kernels(b)[None]
-        self._run(rnn_forward, T, B, h, for_kernels(x), *weights, use_relu, lengths)
-        return RNNCache(x, h, lengths, self.variant)
+        x: (T, B, input_size), cast to the layer's dtype.
+        state: the initial state h (B, H), None for zeros.
+        lengths: (B,) whole numbers in 0..T, None for T each. After a sequence's end its state is
+            carried on unchanged and its outputs are zero; what x holds there does not matter.
+        training, rng: for layers that differ between training and use; ignored here.
 
-    def _backward(self, dy, cache, dstate):
-        W_x, W_h, _ = self._checked_params()
-        x, h, lengths, _ = cache
-        (T, B, _), use_relu = dy.shape, self.nonlinearity == "relu"
+        Returns y (T, B, H), read-only, the final state, and the cache for ``backward`` (None under
+        ``no_cache``). Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
+        (T, B, _), H = x.shape, self.hidden_size
+        (h_0,) = checks.state(state, "state", self, B, self.dtype)
+        ends = checks.lengths(lengths, T, B)
+        past_end = None if lengths is None else padding(ends, T)
+        x = x if past_end is None else zero_at(past_end, x)
+        weights = self._weights()
+        h = empty((T + 1, B, H), self.dtype)
+        h[0] = h_0
+        work = T * B * (weights.W_x.size + weights.W_h.size)
+        threads.each_row(rnn_forward, B, work, for_kernels(x), h, ends, weights)
+        y = h[1:] if past_end is None else zero_at(past_end, h[1:])
+        final = h[T].copy()
+        y.flags.writeable = final.flags.writeable = False
+        return y, final, RNNCache(x, h, ends, self.variant) if caching.get() else None
+
+    @quiet
+    def backward(self, dy, cache, dstate=None) -> Backward:
+        """Back-propagate through time.
+
+        dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
+        cache: what ``forward`` returned, with x and the parameters still as they were.
+        dstate: the gradient with respect to the final state (B, H); None for zeros.
+
+        Returns dx (T, B, input_size), the gradient of the initial state, and the dictionary of the
+        parameters' gradients. Raises ValueError or TypeError for a wrong shape or kind.
+        """
+        x, h, ends, _ = checks.cache(cache, self)
+        (T, B, _), H, weights = x.shape, self.hidden_size, self._weights(backward=True)
+        dy = for_kernels(checks.gradient(dy, (T, B, H), self.dtype))
+        (dh,) = (d.copy() for d in checks.state(dstate, "dstate", self, B, self.dtype))
         dx, da = empty(x.shape, self.dtype), empty(dy.shape, self.dtype)
-        known = for_kernels(dy), h, panels(W_x.T), panels(W_h.T), use_relu, lengths
-        self._run(rnn_backward, T, B, dx, da, *dstate, *known)
+        work = T * B * (weights.W_x.size + weights.W_h.size)
+        threads.each_row(rnn_backward, B, work, dx, da, dh, dy, h, ends, weights)
         dW_x, dW_h, db = weight_gradients(da, x, h[:-1], 1)
-        return dx, {"W_x": dW_x, "W_h": dW_h, "b": db}
+        return dx, dh, {"W_x": dW_x, "W_h": dW_h, "b": db}
+
+    def _weights(self, backward=False):
+        """The parameters as the loops take them."""
+        W_x, W_h, b = checks.params(self, self.param_shapes)
+        W_x, W_h = (W_x.T, W_h.T) if backward else (W_x, W_h)
+        use_relu = self.nonlinearity == "relu"
+        return RNNWeights(panels(W_x), panels(W_h), for_kernels(b)[None], use_relu)
+
+    def _step(self, params, x, h_prev):
+        return (textbook.rnn_step(params, x, h_prev, self.nonlinearity == "relu").h,)

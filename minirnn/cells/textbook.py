@@ -59,16 +59,16 @@ def rnn_forward(params, x, h, relu=False):
     return np.array([step.h for step in steps]), h, steps
 
 
-def rnn_backward(params, dy, dh, steps, relu=False):
-    """dy (T, B, H): the gradient of y; dh (B, H): that of the final h."""
-    dx, grads = [], {name: np.zeros_like(p) for name, p in params.items()}
+def rnn_backward(params, dy, dh_next, steps, relu=False):
+    """dy (T, B, H): the gradient of y; dh_next (B, H): that of the final h."""
+    dx = np.zeros_like([step.x for step in steps])
+    grads = {name: np.zeros_like(p) for name, p in params.items()}
     for t in reversed(range(len(steps))):
-        dh = dh + dy[t]  # h[t] is the output of step t, and goes into step t + 1
-        dx_t, dh, step_grads = rnn_step_backward(params, dh, steps[t], relu)
-        dx.insert(0, dx_t)
+        dh = dy[t] + dh_next  # h[t] is the output of step t, and goes into step t + 1
+        dx[t], dh_next, step_grads = rnn_step_backward(params, dh, steps[t], relu)
         for name in grads:
             grads[name] += step_grads[name]
-    return np.array(dx), dh, grads
+    return dx, dh_next, grads
 
 
 # ---- Long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000) -------------------
@@ -126,15 +126,15 @@ def lstm_forward(params, x, state):
 
 def lstm_backward(params, dy, dstate, steps):
     """dy (T, B, H): the gradient of y; dstate: that of the final (h, c)."""
-    dx, grads = [], {name: np.zeros_like(p) for name, p in params.items()}
-    dh, dc = dstate
+    dx = np.zeros_like([step.x for step in steps])
+    grads = {name: np.zeros_like(p) for name, p in params.items()}
+    dh_next, dc_next = dstate
     for t in reversed(range(len(steps))):
-        dh = dh + dy[t]  # h[t] is the output of step t, and goes into step t + 1
-        dx_t, dh, dc, step_grads = lstm_step_backward(params, dh, dc, steps[t])
-        dx.insert(0, dx_t)
+        dh = dy[t] + dh_next  # h[t] is the output of step t, and goes into step t + 1
+        dx[t], dh_next, dc_next, step_grads = lstm_step_backward(params, dh, dc_next, steps[t])
         for name in grads:
             grads[name] += step_grads[name]
-    return np.array(dx), (dh, dc), grads
+    return dx, (dh_next, dc_next), grads
 
 
 # ---- Gated recurrent unit (Cho et al. 2014) -----------------------------------------------------
@@ -206,13 +206,13 @@ def gru_forward(params, x, h):
     return np.array([step.h for step in steps]), h, steps
 
 
-def gru_backward(params, dy, dh, steps):
-    """dy (T, B, H): the gradient of y; dh (B, H): that of the final h."""
-    dx, grads = [], {name: np.zeros_like(p) for name, p in params.items()}
+def gru_backward(params, dy, dh_next, steps):
+    """dy (T, B, H): the gradient of y; dh_next (B, H): that of the final h."""
+    dx = np.zeros_like([step.x for step in steps])
+    grads = {name: np.zeros_like(p) for name, p in params.items()}
     for t in reversed(range(len(steps))):
-        dh = dh + dy[t]  # h[t] is the output of step t, and goes into step t + 1
-        dx_t, dh, step_grads = gru_step_backward(params, dh, steps[t])
-        dx.insert(0, dx_t)
+        dh = dy[t] + dh_next  # h[t] is the output of step t, and goes into step t + 1
+        dx[t], dh_next, step_grads = gru_step_backward(params, dh, steps[t])
         for name in grads:
             grads[name] += step_grads[name]
-    return np.array(dx), dh, grads
+    return dx, dh_next, grads

@@ -11,6 +11,7 @@ import math
 import os
 import threading
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,18 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     loan.block = block
     _loans[id(loan)] = loan
     return whole.reshape(shape)
+
+
+def for_kernels(a: np.ndarray) -> np.ndarray:
+    """The array as every kernel takes it, C-contiguous and not read-only: to Numba any other is
+    another type, for which it would compile the kernel once more. Of a read-only array it is a view
+    of the same memory, since kernels write only to what they are to fill."""
+    if not a.flags.c_contiguous:
+        return a.copy()
+    if a.flags.writeable:
+        return a
+    pointer = a.__array_interface__ | {"data": (a.ctypes.data, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=pointer, owner=a))
 
 
 def _to_line(block):

@@ -11,11 +11,14 @@ NumPy's BLAS is faster.
 import itertools
 
 import numpy as np
+from numba import types
+from numba.core import errors
+from numba.extending import overload
 
 from minirnn.engine import threads
-from minirnn.engine.jit import for_kernels, jit
-from minirnn.engine.memory import empty
-from minirnn.engine.tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, tile
+from minirnn.engine.jit import jit
+from minirnn.engine.memory import empty, for_kernels
+from minirnn.engine.tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, multiply_tiles, scratch
 
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
@@ -84,10 +87,14 @@ def panels(W: np.ndarray) -> np.ndarray:
     cut = empty((whole + (rest > 0), K, C), W.dtype)
     W_in_panels = W[:, : whole * C].reshape(K, whole, C).transpose(1, 0, 2)
 
-    def copy(first, last):
-        cut[first:last] = W_in_panels[first:last]
+    if W.size < threads.LARGE:
+        cut[:whole] = W_in_panels
+    else:
 
-    threads.each_row(copy, whole, threads.PER_NUMBER * W.size)
+        def copy(first, last):
+            cut[first:last] = W_in_panels[first:last]
+
+        threads.each_row(copy, whole, threads.PER_NUMBER * W.size)
     if rest:
         cut[whole, :, :rest], cut[whole, :, rest:] = W[:, whole * C :], 0
     return cut
@@ -95,11 +102,13 @@ def panels(W: np.ndarray) -> np.ndarray:
 
 @jit
 def add_product(start, left, W, out):
-    """``out = start + left W``: out (M, N), start likewise, which may be the same, or one row
-    (1, N) for all, which is not part of out; left (M, K), no part of out either, and W (P, K, C),
-    the panels of a matrix (K, N). The numbers of a row lie side by side in memory, and so do
-    the rows of a panel. Each sum runs over k = 0 ... K-1 in this order, so that (compiled) a row's
-    result does not depend on how many rows there are.
+    """``out = start + left W``.
+
+    out: (M, N). start: out itself, or (M, N), or one row (1, N) for all that does not overlap out.
+    left: (M, K); it must not overlap out. W: (P, K, C), the panels of a matrix (K, N). The numbers
+    of a row lie side by side in memory, and so do the rows of a panel. Each sum runs over
+    k = 0 ... K-1 in this order, so that (compiled) a row's result does not depend on how many rows
+    there are.
 
     64 rows of left at a time, which stay in the second cache, are multiplied by panel after panel,
     and by 256 rows of a panel at a time, which stay in the first.
@@ -124,3 +133,39 @@ def add_product(start, left, W, out):
                 terms = slice(k, k + MOST_TERMS)
                 tile(so_far, left[rows, terms], W[p : p + at_once, terms], out_part)
                 so_far = out_part
+
+
+def tile(start, left, panels, out):
+    """``out = start + left [panels side by side]``, with the sum over k in order.
+
+    out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panels (P, K, C), where C
+    numbers fill ``WIDTH`` bytes, n is at most P*C, m at most ``MOST_ROWS``, and P is 1, or at most
+    ``MOST_PANELS`` where m is 1. The numbers of a row lie side by side in memory, and so do the
+    rows of a panel. start may be out, since a tile loads all of it before it stores; left may not.
+    Where nothing is compiled, the line below runs, which rounds differently.
+    """
+    out[:] = start + (left @ np.concatenate(panels, axis=1))[:, : out.shape[1]]
+
+
+@overload(tile)
+def _compiled_tile(start, left, panels, out):
+    if not start.dtype == left.dtype == panels.dtype == out.dtype:
+        raise errors.TypingError("a product of numbers of several kinds")
+    if out.dtype not in (types.float32, types.float64):
+        raise errors.TypingError(f"a product of {out.dtype}, expected float32 or float64")
+
+    def run(start, left, panels, out):
+        (m, n), (P, _, C) = out.shape, panels.shape
+        whole_start, whole_out = start, out
+        if n < P * C:  # vectors are loaded and stored whole, so in a matrix of full width
+            whole_start = whole_out = scratch(out, P)  # type: ignore[call-arg]
+            for row in range(m):
+                for j in range(P * C):
+                    whole_start[row, j] = start[row % len(start), j] if j < n else 0
+        multiply_tiles(whole_start, left, panels, whole_out)  # type: ignore[call-arg]
+        if n < P * C:
+            for row in range(m):
+                for j in range(n):
+                    out[row, j] = whole_out[row, j]
+
+    return run

@@ -21,6 +21,9 @@ from minirnn import checks
 
 # What a number costs that is fetched, changed a little and put back, in multiplications.
 PER_NUMBER = 20
+ENOUGH = 1e7  # multiplications; for less a second thread costs more than it brings
+FEWEST_ROWS = 8  # for a thread: a product by fewer rows takes nearly as long
+LARGE = 1 << 18  # numbers; arrays that do not stay in the second cache
 
 _threads: int | None = None
 _jobs: queue.SimpleQueue | None = None  # what the other threads are to do; None: none started yet
@@ -54,7 +57,7 @@ def blocks(rows: int, work: float) -> list[slice]:
     More blocks would help machines with more than two cores and slow down the others: their sums
     have to be added up.
     """
-    if rows < 32 or work < 1e7:
+    if rows < 32 or work < ENOUGH:
         return [slice(0, rows)]
     return [slice(0, rows // 2), slice(rows // 2, rows)]
 
@@ -62,7 +65,7 @@ def blocks(rows: int, work: float) -> list[slice]:
 def shares(rows: int, work: float) -> list[tuple[int, int]]:
     """Cut ``rows`` rows into a part first:last for each thread, where there is enough to do: for
     loops whose result in a row depends on no other row; work as in ``blocks``."""
-    n = min(get_num_threads(), rows // 8) if work >= 1e7 else 1
+    n = min(get_num_threads(), rows // FEWEST_ROWS) if work >= ENOUGH else 1
     n = max(n, 1)
     return [(rows * k // n, rows * (k + 1) // n) for k in range(n)]
 
@@ -136,21 +139,20 @@ def _work(jobs):
 
 def each_row(kernel: Callable, rows: int, work: float, *arguments: Any) -> None:
     """``kernel(first, last, *arguments)`` over all rows, each thread some of them (``shares``)."""
-    some, *others = shares(rows, work)
-    if others:
-        each(lambda some: kernel(*some, *arguments), [some, *others])
-    else:
-        kernel(*some, *arguments)
+    if work < ENOUGH:
+        kernel(0, rows, *arguments)
+        return
+    each(lambda share: kernel(*share, *arguments), shares(rows, work))
 
 
 def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
     """``function(*arrays)`` for a few rows of all the arrays at a time, which then stay in the
     cache from one line of the function to the next. It must work row by row."""
     size = arrays[0].size
-    if size <= 2**18:  # the usual case of a small network, in which what follows takes longer
+    if size <= LARGE:  # the usual case of a small network, in which what follows takes longer
         function(*arrays)
         return
-    n = 1 + 2**18 * len(arrays[0]) // size
+    n = 1 + LARGE * len(arrays[0]) // size
 
     def run(block):
         for k in range(block.start, block.stop, n):

@@ -7,12 +7,11 @@ are complete. NumPy has no word for a register, nor has plain Numba; but LLVM, w
 compiles, takes vectors as values, and keeps in registers what fits.
 """
 
-import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, errors
+from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np import arrayobj
 
 # Of the processor that Numba compiles for, by which it also keeps machine code apart on disk.
@@ -24,47 +23,11 @@ HEIGHTS = ROWS, ROWS // 2, ROWS // 4  # of the tiles that are one panel wide
 MOST_ROWS = 64  # for which one panel is used: their left factors stay in the second cache
 MOST_TERMS = 256  # of a sum that are added at once: 32 kB of a panel, for the nearest cache
 MOST_PANELS = 4  # at once for a single row: 8 sums, as 2 additions begin in a cycle and take 4
-TERMS_A_TURN = 4  # of the loop over the terms of a sum
-
-
-def tile(start, left, panels, out):
-    """``out = start + left [panels side by side]``, with the sum over k in order.
-
-    out (m, n), start (m, n) or one row (1, n) for all, left (m, K), panels (P, K, C), where C
-    numbers fill ``WIDTH`` bytes, n is at most P*C, m at most ``MOST_ROWS``, and P is 1, or at most
-    ``MOST_PANELS`` where m is 1. The numbers of a row lie side by side in memory, and so do the
-    rows of a panel. start may be out, since a tile loads all of it before it stores; left may not.
-    Not compiled, it is these lines, but for rounding:
-    """
-    out[:] = start + (left @ np.concatenate(panels, axis=1))[:, : out.shape[1]]
-
-
-@overload(tile)
-def _compiled(start, left, panels, out):
-    if not start.dtype == left.dtype == panels.dtype == out.dtype:
-        raise errors.TypingError("a product of numbers of several kinds")
-    if out.dtype not in (types.float32, types.float64):
-        raise errors.TypingError(f"a product of {out.dtype}, expected float32 or float64")
-
-    def run(start, left, panels, out):
-        (m, n), (P, _, C) = out.shape, panels.shape
-        whole_start, whole_out = start, out
-        if n < P * C:  # vectors are loaded and stored whole, so in a matrix of full width
-            whole_start = whole_out = _scratch(out, P)  # type: ignore[call-arg]
-            for row in range(m):
-                for j in range(P * C):
-                    whole_start[row, j] = start[row % len(start), j] if j < n else 0
-        _tile(whole_start, left, panels, whole_out)  # type: ignore[call-arg]
-        if n < P * C:
-            for row in range(m):
-                for j in range(n):
-                    out[row, j] = whole_out[row, j]
-
-    return run
+UNROLL = 4  # terms of a sum in one turn of the loop
 
 
 @intrinsic
-def _scratch(typing_context, out, P):
+def scratch(typing_context, out, P):
     """A matrix with as many rows as out, as wide as P panels, until the function returns. It has
     memory for ``MOST_ROWS`` rows of one panel, which is enough for one row of ``MOST_PANELS``."""
 
@@ -91,7 +54,7 @@ def _scratch(typing_context, out, P):
 
 
 @intrinsic
-def _tile(typing_context, start, left, panels, out):
+def multiply_tiles(typing_context, start, left, panels, out):
     return types.void(start, left, panels, out), _write
 
 
@@ -226,12 +189,12 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
         place = address(ir.IntType(8), panels, next_share, builder.mul(k, stride))
         _write_fetch(builder, place)
 
-    whole = builder.sub(K, builder.urem(K, integer(TERMS_A_TURN)))
-    turns = integer(0), whole, integer(TERMS_A_TURN)
+    whole = builder.sub(K, builder.urem(K, integer(UNROLL)))
+    turns = integer(0), whole, integer(UNROLL)
     with cgutils.for_range_slice(builder, *turns, integer) as (k, _):
         if share is not None:
             fetch(k)
-        for n in range(TERMS_A_TURN):
+        for n in range(UNROLL):
             add_term(builder.add(k, integer(n)))
     with cgutils.for_range_slice(builder, whole, K, integer(1), integer) as (k, _):
         add_term(k)

@@ -4,13 +4,13 @@ Do not read on before you have done the exercises of chapter 4: the bugs stand b
 """
 
 import inspect
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import minirnn as mr
+from minirnn.cells import textbook
 from minirnn.exercises.bptt import judge_gradients
 from minirnn.exercises.common import Wrong, call, compare, exercise
 
@@ -18,132 +18,118 @@ STEPS, ROWS, D, H = 4, 3, 2, 3  # of the sequence that the error maps are measur
 WRONG_FROM = 1e-8  # a relative error: rounding is far below, every planted bug far above
 
 
-class StudentLSTM:
-    """An LSTM after the protocol, as a student would write it, with lists and a loop."""
+class TextbookLSTM:
+    """The LSTM of ``cells/textbook.py`` as a layer. functions: where lstm_forward and lstm_backward
+    are found, by name."""
 
     gates = ("i", "f", "g", "o")
     state_names = ("h", "c")
 
-    def __init__(self, input_size, hidden_size, rng=None):
+    def __init__(self, input_size, hidden_size, rng=None, functions=vars(textbook)):  # noqa: B008
         self.input_size, self.hidden_size = input_size, hidden_size
         self.params = dict(mr.LSTM(input_size, hidden_size, rng=rng).params)
+        self.functions = functions
 
     def forward(self, x, state=None, lengths=None, training=False, rng=None):
-        H, steps = self.hidden_size, []
-        W_x, W_h, b = self.params["W_x"], self.params["W_h"], self.params["b"]
-        h, c = state if state is not None else np.zeros((2, x.shape[1], H))
-        for t in range(len(x)):
-            a = x[t] @ W_x + h @ W_h + b
-            i, f, o = (1 / (1 + np.exp(-a[:, k * H : (k + 1) * H])) for k in (0, 1, 3))
-            g = np.tanh(a[:, 2 * H : 3 * H])
-            h_prev, c_prev = h, c
-            c = f * c_prev + i * g
-            h = o * np.tanh(c)
-            steps.append((x[t], h_prev, c_prev, i, f, g, o, c, h))
-        return np.array([step[-1] for step in steps]), (h, c), steps
+        state = np.zeros((2, x.shape[1], self.hidden_size)) if state is None else state
+        return self.functions["lstm_forward"](self.params, x, state)
 
     def backward(self, dy, steps, dstate=None):
-        W_x, W_h = self.params["W_x"], self.params["W_h"]
-        dW_x, dW_h, db = np.zeros_like(W_x), np.zeros_like(W_h), np.zeros(W_h.shape[1])
-        zeros = np.zeros_like(steps[0][1])
-        dh_next, dc_next = dstate if dstate is not None else (zeros, zeros)
-        dx: list[np.ndarray] = []
-        for t in reversed(range(len(steps))):
-            x, h_prev, c_prev, i, f, g, o, c, h = steps[t]
-            tanh_c = np.tanh(c)
-            dh = dy[t] + dh_next
-            dc = dc_next + dh * o * (1 - tanh_c**2)
-            da_i = dc * g * i * (1 - i)
-            da_f = dc * c_prev * f * (1 - f)
-            da_g = dc * i * (1 - g**2)
-            da_o = dh * tanh_c * o * (1 - o)
-            da = np.hstack([da_i, da_f, da_g, da_o])
-            dW_x += x.T @ da
-            dW_h += h_prev.T @ da
-            db += da.sum(axis=0)
-            dx.insert(0, da @ W_x.T)
-            dh_next = da @ W_h.T
-            dc_next = dc * f
-        return np.array(dx), (dh_next, dc_next), {"W_x": dW_x, "W_h": dW_h, "b": db}
+        dstate = np.zeros((2, *dy[0].shape)) if dstate is None else dstate
+        return self.functions["lstm_backward"](self.params, dy, dstate, steps)
+
+
+def planted(right: str, wrong: str) -> dict[str, Any]:
+    """The textbook's functions, by name, with one line of the LSTM's backward pass replaced."""
+    functions = textbook.lstm_step_backward, textbook.lstm_backward
+    text = "\n\n".join(inspect.getsource(function) for function in functions)
+    if text.count(right) != 1:
+        raise ValueError(f"right: expected a line of the backward pass, got {right!r}")
+    scope = dict(vars(textbook))
+    exec(text.replace(right, wrong), scope)
+    return scope
 
 
 EXAMPLE = (
     "the candidate g gets the derivative of a sigmoid",
-    "da_g = dc * i * (1 - g**2)",
-    "da_g = dc * i * g * (1 - g)",
+    "da_g = dg * (1 - g**2)",
+    "da_g = dg * g * (1 - g)",
 )
 
 # letter: (description, the right line, what stands in its place)
+HAND_ON = "dx[t], dh_next, dc_next, step_grads = lstm_step_backward(params, dh, dc_next, steps[t])"
+ADD_UP = "grads[name] += step_grads[name]"
 BUGS = {
     "A": (
         "dh_next is never assigned: it stays what it was before the loop",
-        "dh_next = da @ W_h.T",
-        "pass",
+        HAND_ON,
+        HAND_ON.replace("dh_next, dc_next, step_grads", "_, dc_next, step_grads"),
     ),
     "B": (
         "dc_next is never assigned: it stays what it was before the loop",
-        "dc_next = dc * f",
-        "pass",
+        HAND_ON,
+        HAND_ON.replace("dc_next, step_grads", "_, step_grads"),
     ),
     "C": (
         "dh_next piles up: the new one is added to the old one, += instead of =",
-        "dh_next = da @ W_h.T",
-        "dh_next = dh_next + da @ W_h.T",
+        HAND_ON,
+        HAND_ON.replace("dh_next, dc_next, step_grads", "more, dc_next, step_grads")
+        + "; dh_next = dh_next + more",
     ),
     "D": (
         "the gradient of the final state is ignored: the loop starts from zeros",
-        "dstate if dstate is not None else (zeros, zeros)",
-        "(zeros, zeros)",
+        "dh_next, dc_next = dstate",
+        "dh_next, dc_next = np.zeros_like(dstate)",
     ),
     "E": (
         "da_i takes the sigmoid of i, which is a sigmoid already",
-        "da_i = dc * g * i * (1 - i)",
-        "s = 1 / (1 + np.exp(-i)); da_i = dc * g * s * (1 - s)",
+        "da_i = di * i * (1 - i)",
+        "s = sigmoid(i); da_i = di * s * (1 - s)",
     ),
     "F": (
         "da_f lacks the derivative f (1 - f)",
-        "da_f = dc * c_prev * f * (1 - f)",
-        "da_f = dc * c_prev",
+        "da_f = df * f * (1 - f)",
+        "da_f = df",
     ),
     "G": (
         "da_o uses c where tanh(c) belongs",
-        "da_o = dh * tanh_c * o * (1 - o)",
-        "da_o = dh * c * o * (1 - o)",
+        "do = dh * tanh_c",
+        "do = dh * c",
     ),
     "H": (
         "dc takes the tanh of tanh(c)",
-        "dc = dc_next + dh * o * (1 - tanh_c**2)",
-        "dc = dc_next + dh * o * (1 - np.tanh(tanh_c) ** 2)",
+        "dc = dc + dtanh_c * (1 - tanh_c**2)",
+        "dc = dc + dtanh_c * (1 - np.tanh(tanh_c) ** 2)",
     ),
     "I": (
         "dW_x is not summed over time: = instead of +=",
-        "dW_x += x.T @ da",
-        "dW_x = x.T @ da",
+        ADD_UP,
+        'grads[name] = step_grads[name] + (0 if name == "W_x" else grads[name])',
     ),
     "J": (
         "db is not summed over time: = instead of +=",
-        "db += da.sum(axis=0)",
-        "db = da.sum(axis=0)",
+        ADD_UP,
+        'grads[name] = step_grads[name] + (0 if name == "b" else grads[name])',
     ),
     "K": (
         "the forget gate's db is a copy of the input gate's",
-        "db += da.sum(axis=0)",
-        "db += np.hstack([da_i, da_i, da_g, da_o]).sum(axis=0)",
+        "db = da.sum(axis=0)",
+        "db = np.hstack([da_i, da_i, da_g, da_o]).sum(axis=0)",
     ),
     "L": (
         "dW_h uses the state after the step instead of the one before it",
-        "dW_h += h_prev.T @ da",
-        "dW_h += h.T @ da",
+        "dW_h = h_prev.T @ da",
+        "dW_h = h.T @ da",
     ),
     "M": (
         "dx comes out in the order of the backward loop, last step first",
-        "dx.insert(0, da @ W_x.T)",
-        "dx.append(da @ W_x.T)",
+        "dx[t], ",
+        "dx[-1 - t], ",
     ),
     "N": (
         "dx is made without the output gate's part of da",
-        "dx.insert(0, da @ W_x.T)",
-        "dx.insert(0, np.hstack([da_i, da_f, da_g, 0 * da_o]) @ W_x.T)",
+        'dx = da @ params["W_x"].T',
+        'dx = np.hstack([da_i, da_f, da_g, 0 * da_o]) @ params["W_x"].T',
     ),
 }
 DECOYS = "CHJN"  # in the list, but none of the ten
@@ -162,23 +148,13 @@ def descriptions() -> dict[str, str]:
 
 
 def broken_lstm(k: int | None, input_size: int = D, hidden_size: int = H, rng: Any = 0) -> Any:
-    """A ``StudentLSTM`` whose backward pass has bug k; 0 is the example, None has no bug."""
+    """A ``TextbookLSTM`` whose backward pass has bug k; 0 is the example, None has no bug."""
     if k not in (None, 0, *NUMBERS):
         raise ValueError(f"k: expected 1 to {NUMBERS[-1]}, 0 (the example) or None, got {k!r}")
-    layer = StudentLSTM(input_size, hidden_size, rng)
-    if k is not None:
-        _, right, wrong = BUGS[_letter(k)] if k else EXAMPLE
-        layer.backward = _replaced(right, wrong).__get__(layer)  # type: ignore[method-assign]
-    return layer
-
-
-def _replaced(right: str, wrong: str) -> Any:
-    text = textwrap.dedent(inspect.getsource(StudentLSTM.backward))
-    if text.count(right) != 1:
-        raise ValueError(f"right: expected a line of backward, got {right!r}")
-    scope: dict[str, Any] = {"np": np}
-    exec(text.replace(right, wrong), scope)
-    return scope["backward"]
+    if k is None:
+        return TextbookLSTM(input_size, hidden_size, rng)
+    _, right, wrong = BUGS[_letter(k)] if k else EXAMPLE
+    return TextbookLSTM(input_size, hidden_size, rng, planted(right, wrong))
 
 
 COLUMNS = [*(str(t) for t in range(STEPS)), "h", "c"]
@@ -230,9 +206,8 @@ def _loss_words(column: str) -> str:
 
 def _contradiction(letter: str, k: int) -> str:
     """Where the map of bug k is not that of the bug with this letter: the simplest loss first."""
-    claimed = StudentLSTM(D, H, 0)
     _, right, wrong = BUGS[letter]
-    claimed.backward = _replaced(right, wrong).__get__(claimed)  # type: ignore[method-assign]
+    claimed = TextbookLSTM(D, H, 0, planted(right, wrong))
     theirs, ours = error_map(claimed), error_map(broken_lstm(k))
     for column, name in enumerate(COLUMNS):
         differing = [

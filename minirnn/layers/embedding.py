@@ -7,8 +7,8 @@ the row of W that it came from; x is a whole number and has no gradient.
 import numpy as np
 
 from minirnn import checks
-from minirnn.engine.jit import for_kernels, jit
-from minirnn.engine.memory import empty
+from minirnn.engine.jit import jit
+from minirnn.engine.memory import empty, for_kernels
 from minirnn.layers.stateless import Stateless
 
 

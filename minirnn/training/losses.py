@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from minirnn import checks
 from minirnn.activations import exp, sigmoid
 from minirnn.engine import threads
-from minirnn.engine.jit import for_kernels, in_any_order, inline, jit, wide_vectors
-from minirnn.engine.memory import empty
+from minirnn.engine.jit import in_any_order, inline, jit, wide_vectors
+from minirnn.engine.memory import empty, for_kernels
 from minirnn.protocol import quiet
 
 

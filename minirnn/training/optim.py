@@ -14,7 +14,8 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.engine import threads
-from minirnn.engine.jit import for_kernels, in_any_order, jit
+from minirnn.engine.jit import in_any_order, jit
+from minirnn.engine.memory import for_kernels
 
 Arrays = Mapping[str, np.ndarray]
 

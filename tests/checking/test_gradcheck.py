@@ -5,10 +5,10 @@ import pytest
 from cases import CELLS, RECURRENT, randomised
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import StudentLSTM
 
 import minirnn as mr
 from minirnn.checking.catalogue import LAYERS, example
+from minirnn.exercises.broken import TextbookLSTM
 from minirnn.protocol import without_step
 
 
@@ -253,9 +253,9 @@ def test_whole_numbers_as_ordinary_input_are_differentiated():
 
 def test_the_complex_step_needs_a_step_function():
     with pytest.raises(
-        ValueError, match="'complex' needs a step function, which StudentLSTM has not"
+        ValueError, match="'complex' needs a step function, which TextbookLSTM has not"
     ):
-        mr.gradcheck(StudentLSTM(2, 3), np.ones((2, 1, 2)), method="complex")
+        mr.gradcheck(TextbookLSTM(2, 3), np.ones((2, 1, 2)), method="complex")
 
 
 def test_kinks_do_not_make_a_right_gradient_wrong():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minirnn.engine import tile
-from minirnn.engine.jit import for_kernels
+from minirnn.engine.memory import for_kernels
 from minirnn.engine.products import add_product, panels, times, weight_gradients
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
