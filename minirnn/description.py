@@ -51,7 +51,7 @@ def layer_text(layer: Any, parts: bool = True) -> str:
 
     Options are shown where they differ from their default. parts: whether to show layers within.
     """
-    if not isinstance(layer, Shown) and type(layer).__repr__ is not object.__repr__:
+    if type(layer).__repr__ not in (object.__repr__, Shown.__repr__):
         return repr(layer)  # a layer of the user's own that knows how to show itself
     words = []
     for parameter, value in arguments(layer):
@@ -72,7 +72,10 @@ def layer_text(layer: Any, parts: bool = True) -> str:
 def _value_text(value: Any) -> str:
     if value is MISSING:
         return "..."
-    return layer_text(value) if is_layer(value) else repr(value)
+    if is_layer(value):
+        return layer_text(value)
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."  # an array, say
 
 
 class Shown:
@@ -101,7 +104,8 @@ def rows(layer: Any, place: str = "", x: Shape | None = None) -> list[Row]:
     shape = "" if y is None else checks.shape_text(y)
     number = "" if parts else f"{sum(p.size for p in layer.params.values()):,}"
     listed = [Row(place, layer_text(layer, parts=False), shape, number)]
-    inputs = layer.part_shapes(x)[0] if hasattr(layer, "part_shapes") else {}
+    part_shapes = optional(layer, "part_shapes")
+    inputs = part_shapes(x)[0] if part_shapes else {}
     for name, part in parts.items():
         listed += rows(part, f"{place}.{name}".lstrip("."), inputs.get(name))
     return listed

@@ -121,14 +121,8 @@ def saturation(shut: Numbers, open_: Numbers, ax: Axes | None = None) -> Axes:
     """Draw each unit by how often its gate is shut and open (``measure.saturation``)."""
     ax = _axes(ax, 4, 4)
     ax.plot([0, 1], [1, 0], color="grey", linewidth=0.8)
-    ax.scatter(
-        np.asarray(shut),
-        np.asarray(open_),
-        s=18,
-        color=STYLES[1]["color"],
-        alpha=0.7,
-        clip_on=False,
-    )
+    points = np.asarray(shut), np.asarray(open_)
+    ax.scatter(*points, s=18, color=STYLES[1]["color"], alpha=0.7, clip_on=False)
     ax.set(xlabel="share of steps shut", ylabel="share of steps open", xlim=(0, 1), ylim=(0, 1))
     ax.set_aspect("equal")
     return ax

@@ -2,8 +2,8 @@
 
 Any object with ``params``, ``forward`` and ``backward`` can be trained by ``fit``, stacked in a
 ``Sequential`` and gradient-checked. More members are optional; each makes one more thing work, and
-``OPTIONAL`` lists them with what is assumed of a layer that does not have them. A complete cell of
-45 lines is in ``tests/test_protocol.py``.
+``OPTIONAL`` lists them with what is assumed of a layer that does not have them. A complete cell is
+in ``tests/test_protocol.py``.
 """
 
 from __future__ import annotations
@@ -111,6 +111,9 @@ OPTIONAL: dict[str, Any] = {
     # The layers that this one is made of, by name. The state is then a list with one entry for
     # each, and their parameters are named "part.name".
     "parts": {},
+    # part_shapes(x) -> ({part: the shape that it gets}, the shape of y), for a layer with parts.
+    # Enables: shapes of the parts in the model's picture.
+    "part_shapes": None,
 }
 # To be saved and shown, a layer keeps each argument of its constructor (except rng) as an attribute
 # of the same name; see ``minirnn.description``.

@@ -37,6 +37,24 @@ def test_repr_shows_options_only_where_they_differ():
     assert repr(mr.GRU(2, 4, "after", rng=3, dtype=np.float64)) == "GRU(2, 4)"
 
 
+def test_repr_of_a_layer_that_does_not_keep_its_arguments():
+    class Scale(mr.Activation):
+        def __init__(self, factors, name, function="tanh", *, power=2):
+            super().__init__(function)
+            self.factors = factors
+            self.power = power
+
+    layer = Scale(np.ones((30, 3)), "forgotten", power=3)
+    assert re.fullmatch(r"Scale\(array\(\[\[1.*\.\.\., \.\.\., power=3\)", repr(layer))
+    assert repr(layer).count("\n") == 0 and len(repr(layer)) < 110
+
+    class Named(Scale):
+        def __repr__(self):
+            return "mine"
+
+    assert repr(mr.Sequential(Named(1, ""), mr.Last())) == "Sequential(mine, Last())"
+
+
 def test_a_model_prints_as_a_table_of_its_layers():
     assert (
         str(MODEL)
@@ -244,6 +262,7 @@ def test_the_kind_and_the_origin_of_an_error_are_kept():
 
 def test_a_part_that_is_replaced_is_the_one_that_runs():
     model = mr.Sequential(mr.Linear(2, 3), mr.Linear(3, 1))
+    assert model.layers[1].out_features == 1
     model.parts["1"] = mr.Linear(3, 2)
     assert model.forward(X)[0].shape == (5, 2, 2) and model.layers[1].out_features == 2
 
