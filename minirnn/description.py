@@ -31,14 +31,14 @@ def arguments(layer: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
     does not keep it."""
     try:
         parameters = inspect.signature(type(layer)).parameters
-    except ValueError:  # an object of the C world has none
+    except ValueError:  # some classes written in C have none
         return
     for name, parameter in parameters.items():
         if name in OF_INITIAL_VALUES:
             continue
         value = optional(layer, "parts").get(name, getattr(layer, name, MISSING))
-        if name == "variant":  # the cells remember it together with its name
-            value = str(value).removeprefix("variant ")
+        if name == "variant" and isinstance(value, str):  # the cells keep it as "variant NIG"
+            value = value.removeprefix("variant ")
         yield parameter, _dtype_name(value) if name == "dtype" else value
 
 

@@ -54,7 +54,8 @@ class Cell(Shown):
 
     def gate_values(self, cache: Any) -> dict[str, np.ndarray]:
         """Each gate's values at every step (T, B, H), for ``trace``."""
-        gates = columns(cache.gates, len(self.cached_gates)) if self.cached_gates else []
+        n = len(self.cached_gates)
+        gates = np.split(cache.gates, n, axis=-1) if n else []
         return dict(zip(self.cached_gates, gates, strict=True))
 
     def zero_state(self, B):
