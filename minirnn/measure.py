@@ -124,12 +124,12 @@ def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: A
         record(t, b, values(cache).items() if values else ())
         return s, cache
 
-    def backward(t: int, b: int, cache: Any, ds: State) -> State:
+    def backward(dy: Array, t: int, b: int, cache: Any, ds: State) -> State:
         zeros = map_tree(np.zeros_like, row_of(b)) if ds is None else ds
         record(t, b, ((f"d{name}", d) for name, d in named_leaves(layer, zeros)))
-        own = np.zeros((1, 1, traced[output].shape[-1])) if dy is None else dy[t:, b:][:1, :1]
-        traced[f"d{output}"][t, b] += own[0, 0]
-        _, ds, grads = layer.backward(own, cache, ds)
+        dy_step = dy[t : t + 1, b : b + 1]
+        traced[f"d{output}"][t, b] += dy_step[0, 0]
+        _, ds, grads = layer.backward(dy_step, cache, ds)
         # For one row at one step, the gradient of the bias is that of the sum it is added to.
         if a_names:
             record(t, b, zip(a_names, np.split(grads["b"], len(a_names)), strict=True))
@@ -141,7 +141,7 @@ def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: A
     # One step only to learn the names and sizes, in case all sequences are empty.
     _, cache = forward(0, 0, row_of(0))
     if dy is not None:
-        backward(0, 0, cache, None)
+        backward(dy, 0, 0, cache, None)
     for a in traced.values():
         a[...] = 0
     for b, n in enumerate(checks.lengths(lengths, T, B)):
@@ -149,8 +149,8 @@ def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: A
         for t in range(n):
             s, cache = forward(t, b, s)
             caches.append(cache)
-        for t in reversed(range(n if dy is not None else 0)):
-            ds = backward(t, b, caches[t], ds)
+        for t in reversed(range(n)):
+            ds = None if dy is None else backward(dy, t, b, caches[t], ds)
     return traced
 
 

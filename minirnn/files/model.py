@@ -101,26 +101,26 @@ def _as_json(value: Any, kind: str, name: str) -> Any:
     return value
 
 
-def build(own: dict[str, Any], kinds: dict[str, Any] = KINDS) -> Any:
+def build(description: dict[str, Any], kinds: dict[str, Any] = KINDS) -> Any:
     """The layer that ``describe`` has described."""
-    own = dict(own)
-    name = own.pop("kind")
+    described = dict(description)
+    name = described.pop("kind")
     if name not in kinds:
         raise KeyError(f"{name} is not a layer of minirnn; pass its class, layers=[{name}]")
     names = inspect.signature(kinds[name]).parameters
-    if unknown := own.keys() - names.keys():
+    if unknown := described.keys() - names.keys():
         raise ValueError(f"{name} has no {sorted(unknown)}")
 
-    def value_of(described: Any) -> Any:
-        if isinstance(described, list):
-            return [value_of(d) for d in described]
-        return build(described, kinds) if isinstance(described, dict) else described
+    def value_of(value: Any) -> Any:
+        if isinstance(value, list):
+            return [value_of(v) for v in value]
+        return build(value, kinds) if isinstance(value, dict) else value
 
     positional: list[Any] = []
     named = {"rng": 0} if "rng" in names else {}
-    for argument, described in own.items():
+    for argument, value in described.items():
         if names[argument].kind is inspect.Parameter.VAR_POSITIONAL:
-            positional = value_of(described)
+            positional = value_of(value)
         else:
-            named[argument] = value_of(described)
+            named[argument] = value_of(value)
     return kinds[name](*positional, **named)

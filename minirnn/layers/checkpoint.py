@@ -124,9 +124,9 @@ class Checkpoint(Container):
         pieces = self._pieces(len(x))
         for k in reversed(range(len(pieces))):
             _, _, again = self._run(x, pieces[k], states[k], lengths, training, seeds[k])
-            own = None if dy is None else dy[pieces[k]]
+            dy_piece = None if dy is None else dy[pieces[k]]
             with self.at("model") as model:
-                dx, dstate, grads = model.backward(own, again, dstate)
+                dx, dstate, grads = model.backward(dy_piece, again, dstate)
             dxs.append(dx)
             for name, g in grads.items():
                 total[f"model.{name}"] += g

@@ -182,8 +182,8 @@ class Seq2Seq(Container):
         dmemory = [None if a is None else np.zeros_like(a) for a in memory[:2]]
         step = len(df) // len(runs)
         for n in reversed(range(len(runs))):
-            own = df[n * step : (n + 1) * step]
-            de_run, ds, run_grads = self.run_backward(own, ds, dmemory, runs[n])
+            df_run = df[n * step : (n + 1) * step]
+            de_run, ds, run_grads = self.run_backward(df_run, ds, dmemory, runs[n])
             de.insert(0, de_run)
             for part, more in run_grads.items():
                 before = grads.get(part, dict.fromkeys(more, 0.0))
