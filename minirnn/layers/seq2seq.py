@@ -77,14 +77,9 @@ class Seq2Seq(Container):
     streams = False
 
     def __init__(
-        self,
-        encoder: Layer,
-        embedding: Layer,
-        decoder: Layer,
-        output: Layer,
-        attention: Any = None,
-        bridge: Layer | None = None,
-    ) -> None:
+        self, encoder: Layer, embedding: Layer, decoder: Layer, output: Layer,
+        attention: Any = None, bridge: Layer | None = None,
+    ) -> None:  # fmt: skip
         extra = {"attention": attention, "bridge": bridge}
         given = {name: layer for name, layer in extra.items() if layer is not None}
         super().__init__(
@@ -94,7 +89,9 @@ class Seq2Seq(Container):
         with self.at("decoder"):
             check_streaming(decoder)
         self.part_shapes(None)
-        self._bridge_sizes(zero_state(encoder, 1), zero_state(decoder, 1))
+        encoded, first = zero_state(encoder, 1), zero_state(decoder, 1)
+        if leaves(encoded) and leaves(first):  # else a zero_state may be missing: see forward
+            self._bridge_sizes(encoded, first)
 
     def part_shapes(self, x: Shape | None) -> tuple[PartShapes, Shape | None]:
         """The shape that each part gets, and the shape of y. x, a pair, is not looked at."""
@@ -126,10 +123,8 @@ class Seq2Seq(Container):
     def _bridge_sizes(self, encoded: State, first: State) -> list[int]:
         """The sizes of the arrays of the decoder's state, if the encoder's state can become it."""
         sizes, wanted = ([a.shape[1] for a in leaves(tree)] for tree in (encoded, first))
-        if not sizes or not wanted:  # a layer without zero_state: not known before forward
-            return wanted
         fits = sizes == wanted
-        if self.bridge is not None:
+        if self.bridge is not None and sizes:
             y = self.part_output("bridge", ("B", sum(sizes)))
             fits = y is None or y == ("B", sum(wanted))
         if not fits:
@@ -140,13 +135,10 @@ class Seq2Seq(Container):
         return wanted
 
     def forward(
-        self,
-        x: tuple[Numbers, Numbers],
-        state: None = None,
+        self, x: tuple[Numbers, Numbers], state: None = None,
         lengths: tuple[Numbers | None, Numbers | None] | None = None,
-        training: bool = False,
-        rng: Seed = None,
-    ) -> tuple[Array, None, Seq2SeqCache]:
+        training: bool = False, rng: Seed = None,
+    ) -> tuple[Array, None, Seq2SeqCache]:  # fmt: skip
         """Returns the logits (S, B, V), None, and the cache; attention's weights (S, B, T) are
         ``attention_weights(cache)``."""
         checks.no_state(state, "state", self)
@@ -200,12 +192,9 @@ class Seq2Seq(Container):
     # ---- The source -----------------------------------------------------------------------------
 
     def read(
-        self,
-        source: Numbers,
-        lengths: Numbers | None = None,
-        training: bool = False,
+        self, source: Numbers, lengths: Numbers | None = None, training: bool = False,
         rng: Seed = None,
-    ) -> tuple[Memory, State, Any]:
+    ) -> tuple[Memory, State, Any]:  # fmt: skip
         """The memory, the decoder's first state, and the cache of the encoder."""
         with self.at("encoder") as encoder:
             m, s, cache = encoder.forward(source, None, lengths, training, rng)
