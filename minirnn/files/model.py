@@ -64,7 +64,9 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     Raises ValueError for a file that is cut off, changed, of another kind, or of a later version,
     and OSError.
     """
-    kinds = KINDS | {checks.function(kind, "layers").__name__: kind for kind in layers}
+    if not isinstance(layers, (list, tuple)) or not all(isinstance(c, type) for c in layers):
+        raise TypeError(f"layers: expected a list of classes, got {layers!r:.80}")
+    kinds = KINDS | {kind.__name__: kind for kind in layers}
     header, arrays = read_arrays(checks.path(path, "path"))
     try:
         model = build(header["model"], kinds)
@@ -80,6 +82,8 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
 
 def describe(layer: Any) -> dict[str, Any]:
     """What a layer was made with, as JSON; the values of its parameters are left out."""
+    if not is_layer(layer):
+        raise TypeError(f"model: expected a layer, got {layer!r:.80}")
     kind = type(layer).__name__
     if KINDS.get(kind, type(layer)) is not type(layer):
         raise TypeError(f"model: expected a layer of another name than minirnn's {kind}")

@@ -126,8 +126,9 @@ def test_layers_of_one_s_own_come_back(tmp_path):
     assert (other.size, other.scale, other.name, other.sizes) == (1, 0.5, "a", [2, 3])
     assert repr(other.inner) == "Linear(2, 3, dtype='float32')"
     assert all((other.params[name] == p).all() for name, p in mine.params.items())
-    with pytest.raises(TypeError, match="layers: expected a function"):
-        mr.load(tmp_path / "m.npz", layers=["Mine"])
+    for wrong in (["Mine"], Mine, [mine]):
+        with pytest.raises(TypeError, match="layers: expected a list of classes"):
+            mr.load(tmp_path / "m.npz", layers=wrong)
 
 
 def test_what_cannot_be_saved(tmp_path):
