@@ -66,6 +66,19 @@ def test_dh_is_the_derivative_by_the_hidden_state(name):
         assert traced[f"d{name_}"][t, 1, 2] == pytest.approx(measured, rel=1e-6, abs=1e-10)
 
 
+def test_output_recurrence_is_traced_by_its_outputs():
+    layer, x, target = mr.OutputRNN(2, 4, 3, rng=0), np.ones((4, 2, 2)), np.ones((4, 2, 3))
+    traced = mr.trace(layer, x, mr.mse, target, lengths=[4, 2])
+    assert {name: a.shape[-1] for name, a in traced.items()} == {"y": 3, "dy": 3, "da": 4}
+    _, grads, _ = mr.bptt(layer, mr.mse, x, target, lengths=[4, 2])
+    same(traced["da"].sum(axis=(0, 1)), grads["b"])
+    same(traced["y"], layer.forward(x, lengths=[4, 2])[0])
+
+
+def test_empty_sequences_have_names_too():
+    assert list(mr.trace(mr.LSTM(1, 2), np.ones((3, 1, 1)), lengths=[0])) == list("hcifgo")
+
+
 def test_trace_needs_a_cache():
     with mr.no_cache(), pytest.raises(TypeError, match="None, as under no_cache"):
         mr.trace(mr.LSTM(1, 2), np.zeros((2, 1, 1)))
@@ -157,7 +170,7 @@ def test_saturation_counts_open_and_shut_steps():
         (
             lambda: mr.trace(mr.Linear(2, 3), np.ones((2, 1, 2))),
             TypeError,
-            "expected RNN, LSTM, GRU or a model of them",
+            "expected a recurrent layer",
         ),
         (
             lambda: measure.jacobians(mr.RNN(2, 3), np.ones((2, 3, 2))),

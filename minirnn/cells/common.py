@@ -3,17 +3,22 @@
 ``forward`` and ``backward`` stand in each cell's own file.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
+from minirnn.description import Shown
+from minirnn.protocol import Array, Shape, State, fitting
 
 PIECE = 1 << 18  # numbers: the gates of so many are kept at once under ``no_cache``
 
 
-class Cell:
+class Cell(Shown):
     """A recurrent layer: x (T, B, input_size) to y (T, B, hidden_size).
 
     A subclass defines its parameters, ``forward``, ``backward``, and ``_step``: one time step of
@@ -29,20 +34,33 @@ class Cell:
     _step: Callable[..., tuple]
     _quick_step: Callable[..., tuple] | None = None
 
-    def __init__(self, input_size, hidden_size, dtype):
+    def __init__(self, input_size: int, hidden_size: int, dtype: DTypeLike) -> None:
         self.input_size = checks.size(input_size, "input_size")
         self.hidden_size = checks.size(hidden_size, "hidden_size")
         self.dtype = checks.float_dtype(dtype)
 
-    def _set_params(self, **initial: np.ndarray) -> None:
+    def _set_params(self, **initial: Array) -> None:
         self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
         self.param_shapes = {name: p.shape for name, p in initial.items()}
 
-    def zero_state(self, B):
+    def output_shape(self, x: Shape | None) -> Shape:
+        """The shape of y for an x of this shape; see ``minirnn.protocol``."""
+        fitting(x, ("T", "B", self.input_size))
+        return "T", "B", self.hidden_size
+
+    def gate_values(self, cache: Any) -> dict[str, Array]:
+        """Each gate's values at every step (T, B, H), for ``trace``."""
+        n = len(self.cached_gates)
+        gates = np.split(cache.gates, n, axis=-1) if n else []
+        return dict(zip(self.cached_gates, gates, strict=True))
+
+    def zero_state(self, B: int) -> State:
         """The state of zeros that ``forward`` starts from."""
         return as_state(checks.state(None, "state", self, B, self.dtype))
 
-    def step(self, x, state=None, params=None):
+    def step(
+        self, x: Any, state: State = None, params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, State]:
         """One time step: to write a text, or to follow measurements as they come.
 
         x: (B, input_size); state as in ``forward``; params: a dictionary to use in place of the

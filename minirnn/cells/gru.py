@@ -39,9 +39,10 @@ dW_h = sum_t h[t-1]^T (da_r, da_z, dm) with db_hn = sum_t dm ("after"); for "bef
 is sum_t q[t]^T da_n[t].
 """
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
@@ -53,7 +54,7 @@ from minirnn.engine.jit import inline, jit, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Backward, Forward, caching, quiet
+from minirnn.protocol import Backward, Forward, Numbers, Seed, caching, quiet
 
 
 class GRUCache(NamedTuple):
@@ -262,7 +263,14 @@ class GRU(Cell):
     gates = cached_gates = ("r", "z", "n")
     cache_type = GRUCache
 
-    def __init__(self, input_size, hidden_size, reset="after", rng=None, dtype=np.float64):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        reset: Literal["after", "before"] = "after",
+        rng: Seed = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.reset = checks.choice(reset, "reset", ("after", "before"))
@@ -275,7 +283,10 @@ class GRU(Cell):
         )
 
     @quiet
-    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+    def forward(
+        self, x: Numbers, state: Numbers | None = None, lengths: Numbers | None = None,
+        training: bool = False, rng: Seed = None,
+    ) -> Forward:  # fmt: skip
         """Run over a whole sequence.
 
         x: (T, B, input_size), cast to the layer's dtype.
@@ -311,7 +322,7 @@ class GRU(Cell):
         return y, final, cache
 
     @quiet
-    def backward(self, dy, cache, dstate=None) -> Backward:
+    def backward(self, dy: Numbers | None, cache: Any, dstate: Numbers | None = None) -> Backward:
         """Back-propagate through time.
 
         dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.

@@ -40,9 +40,10 @@ The four da side by side are da[t], and as in the vanilla network::
 The cell is why it works: where f is near 1, dc goes back through time nearly unchanged.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.activations import dsigmoid, dtanh, sigmoid, tanh
@@ -54,7 +55,7 @@ from minirnn.engine.jit import inline, inline_unfused, jit, plain, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Backward, Forward, caching, quiet
+from minirnn.protocol import Backward, Forward, LSTMState, Numbers, Seed, caching, quiet
 
 
 class LSTMCache(NamedTuple):
@@ -255,8 +256,14 @@ class LSTM(Cell):
     tanhs = (True, True)  # at the input g and at the output h; see lstm_variants for others
 
     def __init__(
-        self, input_size, hidden_size, forget_bias=1.0, peephole=False, rng=None, dtype=np.float64
-    ):
+        self,
+        input_size: int,
+        hidden_size: int,
+        forget_bias: float = 1.0,
+        peephole: bool = False,
+        rng: Seed = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
         super().__init__(input_size, hidden_size, dtype)
         D, H, rng = self.input_size, self.hidden_size, checks.generator(rng)
         self.peephole = bool(peephole)
@@ -271,7 +278,10 @@ class LSTM(Cell):
         )
 
     @quiet
-    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+    def forward(
+        self, x: Numbers, state: LSTMState | None = None, lengths: Numbers | None = None,
+        training: bool = False, rng: Seed = None,
+    ) -> Forward:  # fmt: skip
         """Run over a whole sequence.
 
         x: (T, B, input_size), cast to the layer's dtype.
@@ -305,7 +315,7 @@ class LSTM(Cell):
         return y, (h_T, c_T), cache
 
     @quiet
-    def backward(self, dy, cache, dstate=None) -> Backward:
+    def backward(self, dy: Numbers | None, cache: Any, dstate: LSTMState | None = None) -> Backward:
         """Back-propagate through time.
 
         dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.

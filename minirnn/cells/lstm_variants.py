@@ -17,12 +17,17 @@ from the variant's parameters to the LSTM's is linear (plus the fixed bias). The
 way back: a fixed gate's is dropped, that of the coupled gate is subtracted from the input gate's.
 """
 
+from typing import Any, Literal, get_args
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.cells.lstm import LSTM
+from minirnn.protocol import Backward, LSTMState, Numbers, Seed
 
-VARIANTS = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP")
+Variant = Literal["V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 FIXED = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that has no weights of its own
 ONE = 50.0  # bias of a gate that is always 1
 
@@ -35,8 +40,14 @@ class LSTMVariant(LSTM):
     """
 
     def __init__(
-        self, input_size, hidden_size, variant, forget_bias=1.0, rng=None, dtype=np.float64
-    ):
+        self,
+        input_size: int,
+        hidden_size: int,
+        variant: Variant,
+        forget_bias: float = 1.0,
+        rng: Seed = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
         checks.choice(variant, "variant", VARIANTS)
         super().__init__(input_size, hidden_size, forget_bias, variant != "NP", rng, dtype)
         self.variant = variant
@@ -79,7 +90,7 @@ class LSTMVariant(LSTM):
         checks.params(self, self.param_shapes)
         return [p.astype(self.dtype, copy=False) for p in self._expand(self.params).values()]
 
-    def backward(self, dy, cache, dstate=None):
+    def backward(self, dy: Numbers | None, cache: Any, dstate: LSTMState | None = None) -> Backward:
         """As for an LSTM; the gradients are those of the variant's own parameters."""
         dx, dstate, lstm = super().backward(dy, cache, dstate)
         grads, H = self._shrink(lstm), self.hidden_size

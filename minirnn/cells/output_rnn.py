@@ -21,17 +21,19 @@ Backward, for t = T-1 ... 0, with do[t] the gradient of y[t] by all ways::
 and dW_o = sum h^T do, db_o = sum do, dW_x = sum x^T da, dW_y = sum u^T da, db = sum da.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.activations import dtanh, tanh
 from minirnn.cells.initializers import glorot_uniform
+from minirnn.description import Shown
 from minirnn.engine.jit import jit
 from minirnn.engine.products import add_product, panels, times, weight_gradients
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Backward, Forward, quiet
+from minirnn.protocol import Backward, Forward, Numbers, Seed, Shape, fitting, quiet
 
 
 class OutputRNNCache(NamedTuple):
@@ -80,7 +82,7 @@ def free_backward(da, do, du, told, h, W_y_T, W_o_T):
                     do[t - 1, row, k] += du[t, row, k]
 
 
-class OutputRNN:
+class OutputRNN(Shown):
     """Layer with output recurrence: x (T, B, input_size) to y (T, B, output_size).
 
     x alone runs free; x = (x, outputs), with the true outputs (T, B, K) of the same steps, is
@@ -94,8 +96,14 @@ class OutputRNN:
     state_names = ("y",)
 
     def __init__(
-        self, input_size, hidden_size, output_size, teacher_forcing=1.0, rng=None, dtype=np.float64
-    ):
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        teacher_forcing: float = 1.0,
+        rng: Seed = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
         self.input_size = D = checks.size(input_size, "input_size")
         self.hidden_size = H = checks.size(hidden_size, "hidden_size")
         self.output_size = K = checks.size(output_size, "output_size")
@@ -108,12 +116,20 @@ class OutputRNN:
         self.params = {name: initial[name].astype(self.dtype) for name in order}
         self.param_shapes = {name: p.shape for name, p in self.params.items()}
 
+    def output_shape(self, x: Shape | None) -> Shape:
+        """The shape of y for an x of this shape; see ``minirnn.protocol``."""
+        fitting(x, ("T", "B", self.input_size))
+        return "T", "B", self.output_size
+
     def zero_state(self, B):
         """The state of zeros that ``forward`` starts from."""
         return np.zeros((B, self.output_size), self.dtype)
 
     @quiet
-    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+    def forward(
+        self, x: Any, state: Numbers | None = None, lengths: Numbers | None = None,
+        training: bool = False, rng: Seed = None,
+    ) -> Forward:  # fmt: skip
         """Returns y, the final state, and the cache; rng draws who is told what."""
         x, outputs = checks.pair(x, "x") if isinstance(x, tuple) else (x, None)
         x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
@@ -140,7 +156,7 @@ class OutputRNN:
         return zero_at(past_end, y), final, cache
 
     @quiet
-    def backward(self, dy, cache, dstate=None) -> Backward:
+    def backward(self, dy: Numbers | None, cache: Any, dstate: Numbers | None = None) -> Backward:
         """Returns dx (of a pair: dx and doutputs), dstate, and the parameters' gradients."""
         x, u, told, h, lengths, paired = checks.cache_type(cache, OutputRNNCache)
         T, B, K = u.shape

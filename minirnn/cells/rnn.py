@@ -27,9 +27,10 @@ come back, while in the loop they are still in the processor's cache when they a
 over t are one product, after the loop.
 """
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.activations import drelu, dtanh, relu, tanh
@@ -41,7 +42,7 @@ from minirnn.engine.jit import inline, jit, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Backward, Forward, caching, quiet
+from minirnn.protocol import Backward, Forward, Numbers, Seed, caching, quiet
 
 
 class RNNCache(NamedTuple):
@@ -136,7 +137,14 @@ class RNN(Cell):
 
     cache_type = RNNCache
 
-    def __init__(self, input_size, hidden_size, nonlinearity="tanh", rng=None, dtype=np.float64):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        rng: Seed = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
         super().__init__(input_size, hidden_size, dtype)
         self.nonlinearity = checks.choice(nonlinearity, "nonlinearity", ("tanh", "relu"))
         self.variant = self.nonlinearity
@@ -148,7 +156,10 @@ class RNN(Cell):
         )
 
     @quiet
-    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+    def forward(
+        self, x: Numbers, state: Numbers | None = None, lengths: Numbers | None = None,
+        training: bool = False, rng: Seed = None,
+    ) -> Forward:  # fmt: skip
         """Run over a whole sequence.
 
         x: (T, B, input_size), cast to the layer's dtype.
@@ -177,7 +188,7 @@ class RNN(Cell):
         return y, final, RNNCache(x, h, ends, self.variant) if caching.get() else None
 
     @quiet
-    def backward(self, dy, cache, dstate=None) -> Backward:
+    def backward(self, dy: Numbers | None, cache: Any, dstate: Numbers | None = None) -> Backward:
         """Back-propagate through time.
 
         dy: (T, B, H), the gradient of the loss with respect to y; None for zeros.
