@@ -63,56 +63,33 @@ def fit(
     the parameters, saying at which step and where. Raises ValueError if the checkpoint is damaged,
     or of another model or optimizer.
     """
-    epochs = checks.size(epochs, "epochs")
-    rng = checks.generator(rng)
-    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
-        raise TypeError(f"optimizer: expected one such as Adam(lr=0.001), got {optimizer!r}")
-    checks.function(loss_fn, "loss_fn")
-    if schedule is not None:
-        checks.function(schedule, "schedule")
-    if patience is not None:
-        patience = checks.size(patience, "patience")
-        if validation is None:
-            raise ValueError("patience: expected validation data with it, got none")
+    epochs, rng = checks.size(epochs, "epochs"), checks.generator(rng)
+    _check_arguments(loss_fn, optimizer, schedule, validation, patience)
     _check_checkpoint(checkpoint, resume, optimizer)
-    history = History()
-    best: dict[str, np.ndarray] = {}
-    carried = (model, optimizer, history, best, rng)
+    history, best = History(), dict[str, np.ndarray]()
+    progress_of = (model, optimizer, history, best, rng)
     if resume and os.path.exists(checkpoint):
-        read_progress(checkpoint, *carried)
+        read_progress(checkpoint, *progress_of)
     begin = epochs if history.stopped_early else len(history.loss)
     with _progress_bar(epochs, begin, progress) as bar, _ctrl_c() as pressed:
         try:
             for epoch in range(begin, epochs):
                 if schedule is not None:
                     optimizer.lr = checks.number(schedule(epoch), f"schedule({epoch})", 0)
-                losses, norms, state = [], [], None
-                for number, batch in enumerate(batches_of(data, rng, "data")):
-                    where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
-                    arguments = (model, loss_fn, batch, state, optimizer, max_norm, rng, where)
-                    loss, norm, state = _train_step(*arguments)
-                    state = state if stateful else None
-                    losses.append(loss)
-                    norms.append(norm)
-                    if pressed:
-                        raise KeyboardInterrupt  # between two batches, where no harm is done
+                batches = batches_of(data, rng, "data")
+                losses, norms = _epoch(
+                    model, loss_fn, batches, optimizer, max_norm, stateful, rng, epoch, pressed
+                )
                 val_loss = None
                 if validation is not None:
                     batches = batches_of(validation, rng, "validation")
-                    val_loss = evaluate(model, loss_fn, batches, stateful)
-                    if not np.isfinite(val_loss):
-                        where = f"epoch {epoch + 1}"
-                        raise FloatingPointError(f"{where}: the validation loss is {val_loss}")
-                _record(history, losses, norms, optimizer.lr, val_loss)
+                    val_loss = _validate(model, loss_fn, batches, stateful, epoch)
+                _after_epoch(history, losses, norms, optimizer.lr, val_loss)
                 if patience is not None:
-                    if history.best_epoch == epoch:
-                        best.update({name: p.copy() for name, p in model.params.items()})
-                    history.stopped_early = epoch - (history.best_epoch or 0) >= patience
+                    _stop_early(history, best, model, patience)
                 if checkpoint is not None:
-                    write_progress(checkpoint, *carried)
-                shown = {"loss": history.loss[-1], "val": val_loss}
-                bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items() if v is not None})
-                bar.update()
+                    write_progress(checkpoint, *progress_of)
+                _show(bar, history.loss[-1], val_loss)
                 if history.stopped_early:
                     break
         except KeyboardInterrupt:
@@ -120,6 +97,80 @@ def fit(
     for name, value in best.items():
         model.params[name][...] = value
     return history
+
+
+def _epoch(model, loss_fn, batches, optimizer, max_norm, stateful, rng, epoch, pressed):
+    """Train on each batch once; returns their losses and the norms of their gradients."""
+    losses, norms, state = [], [], None
+    for number, batch in enumerate(batches):
+        where = f"step {optimizer.steps + 1} (epoch {epoch + 1}, batch {number + 1})"
+        arguments = (model, loss_fn, batch, state, optimizer, max_norm, rng, where)
+        loss, norm, state = _train_step(*arguments)
+        state = state if stateful else None
+        losses.append(loss)
+        norms.append(norm)
+        if pressed:
+            raise KeyboardInterrupt  # between two batches, where no harm is done
+    return losses, norms
+
+
+def _train_step(model, loss_fn, batch, state, optimizer, max_norm, rng, where):
+    """One batch; returns its loss, the gradient's norm, and the final state."""
+    x, target, lengths, mask = batch
+    loss, grads, state = bptt(model, loss_fn, x, target, state, lengths, mask, rng=rng)
+    if not np.isfinite(loss):
+        raise FloatingPointError(_why_not_finite(where, loss, model, batch))
+    norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
+    if not np.isfinite(norm):
+        raise FloatingPointError(_which_not_finite(where, loss, grads))
+    optimizer.step(model.params, grads)
+    return loss, norm, state
+
+
+def _validate(model, loss_fn, batches, stateful, epoch):
+    """The loss over the validation data after an epoch."""
+    loss = evaluate(model, loss_fn, batches, stateful)
+    if not np.isfinite(loss):
+        raise FloatingPointError(f"epoch {epoch + 1}: the validation loss is {loss}")
+    return loss
+
+
+def _after_epoch(history, losses, norms, lr, val_loss):
+    """Add an epoch to the history."""
+    history.loss.append(float(np.mean(losses)))
+    history.grad_norm.append(float(np.mean(norms)))
+    history.lr.append(float(lr))
+    if val_loss is not None:
+        if val_loss < min(history.val_loss, default=np.inf):
+            history.best_epoch = len(history.val_loss)
+        history.val_loss.append(float(val_loss))
+
+
+def _stop_early(history, best, model, patience):
+    """Keep the parameters of the best epoch so far, and see whether it is too long ago."""
+    epoch = len(history.loss) - 1
+    if history.best_epoch == epoch:
+        best.update({name: p.copy() for name, p in model.params.items()})
+    history.stopped_early = epoch - (history.best_epoch or 0) >= patience
+
+
+def _show(bar, loss, val_loss):
+    """Move the progress bar on by one epoch."""
+    shown = {"loss": loss} if val_loss is None else {"loss": loss, "val": val_loss}
+    bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
+    bar.update()
+
+
+def _check_arguments(loss_fn, optimizer, schedule, validation, patience):
+    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
+        raise TypeError(f"optimizer: expected one such as Adam(lr=0.001), got {optimizer!r}")
+    checks.function(loss_fn, "loss_fn")
+    if schedule is not None:
+        checks.function(schedule, "schedule")
+    if patience is not None:
+        checks.size(patience, "patience")
+        if validation is None:
+            raise ValueError("patience: expected validation data with it, got none")
 
 
 def _check_checkpoint(checkpoint, resume, optimizer):
@@ -135,17 +186,6 @@ def _check_checkpoint(checkpoint, resume, optimizer):
         raise TypeError(
             "optimizer: expected one with its averages in a dictionary 'state', to save"
         )
-
-
-def _record(history, losses, norms, lr, val_loss):
-    """Add an epoch to the history."""
-    history.loss.append(float(np.mean(losses)))
-    history.grad_norm.append(float(np.mean(norms)))
-    history.lr.append(float(lr))
-    if val_loss is not None:
-        if val_loss < min(history.val_loss, default=np.inf):
-            history.best_epoch = len(history.val_loss)
-        history.val_loss.append(float(val_loss))
 
 
 @contextlib.contextmanager
@@ -172,19 +212,6 @@ def _ctrl_c():
     finally:
         if ours:
             signal.signal(signal.SIGINT, usual)
-
-
-def _train_step(model, loss_fn, batch, state, optimizer, max_norm, rng, where):
-    """One batch; returns its loss, the gradient's norm, and the final state."""
-    x, target, lengths, mask = batch
-    loss, grads, state = bptt(model, loss_fn, x, target, state, lengths, mask, rng=rng)
-    if not np.isfinite(loss):
-        raise FloatingPointError(_why_not_finite(where, loss, model, batch))
-    norm = clip_grad_norm(grads, np.inf if max_norm is None else max_norm)
-    if not np.isfinite(norm):
-        raise FloatingPointError(_which_not_finite(where, loss, grads))
-    optimizer.step(model.params, grads)
-    return loss, norm, state
 
 
 def batches_of(data: Any, rng: np.random.Generator, name: str) -> Iterable[tuple]:
