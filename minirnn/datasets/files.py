@@ -76,7 +76,7 @@ def open_archive(path: Path) -> tarfile.TarFile:
     """A tar.gz archive, to be read and not to be unpacked. Raises ValueError if it is not whole."""
     try:
         archive = tarfile.open(fileobj=io.BytesIO(unzipped(path)))  # noqa: SIM115
-        archive.getmembers()  # all of them now: a broken header is told here
+        archive.getmembers()  # read all headers now, so that a broken one is noticed here
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: not a whole tar.gz archive ({error})") from None
     return archive
@@ -113,16 +113,16 @@ def download(address: str, target: Path, checksum: str, progress: bool | None = 
             _fetch(address, part, progress)
             break
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing is left to fetch
-                break
-            raise OSError(f"the server says {error.code} {error.reason}") from error
+            with error:  # which is also the server's answer, to be closed
+                if error.code == 416:  # nothing is left to fetch
+                    break
+                raise OSError(f"the server says {error.code} {error.reason}") from error
         except (urllib.error.URLError, ConnectionError, TimeoutError, EOFError) as error:
             if attempt == TRIES - 1:
                 raise OSError(f"{getattr(error, 'reason', error)} ({TRIES} tries)") from error
     algorithm, expected = checksum.split(":")
     with open(part, "rb") as file:
-        found = hashlib.file_digest(file, algorithm) if hasattr(hashlib, "file_digest") else (
-            hashlib.new(algorithm, file.read()))  # fmt: skip
+        found = hashlib.file_digest(file, algorithm)
     if found.hexdigest() != expected:
         part.unlink()
         raise OSError(f"expected the {algorithm} {expected}, got {found.hexdigest()}")

@@ -1,5 +1,6 @@
 """Loaders against hand-made files, broken ones and hostile ones; downloads from a bad server."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -7,6 +8,8 @@ import io
 import os
 import tarfile
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -347,6 +350,24 @@ def test_a_bad_server(way, message, server, tmp_path, monkeypatch):
         files.download(f"{server}/{way}/file.bin", target, SHA, progress=False)
     assert target.read_bytes() == b"old"
     assert way == "slow" or [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+@pytest.mark.parametrize("way", ["missing", "good"])  # 404; and 416, since the file is whole
+def test_the_answer_of_a_server_that_refuses_is_closed(way, server, tmp_path, monkeypatch):
+    refused, urlopen = [], urllib.request.urlopen
+
+    def recording(*arguments, **options):
+        try:
+            return urlopen(*arguments, **options)
+        except urllib.error.HTTPError as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr("urllib.request.urlopen", recording)
+    (tmp_path / "file.bin.part").write_bytes(CONTENT)
+    with contextlib.suppress(OSError):
+        files.download(f"{server}/{way}/file.bin", tmp_path / "file.bin", SHA, progress=False)
+    assert len(refused) == 1 and refused[0].closed
 
 
 def test_where_files_are_looked_for(server, tmp_path, monkeypatch):
