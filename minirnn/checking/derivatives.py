@@ -1,8 +1,8 @@
-"""The derivative of a layer's forward pass, measured entry by entry, and what ``backward`` says.
+"""The derivative of a layer's forward pass, measured entry by entry, and what ``backward`` returns.
 
-The loss is a random projection of everything that comes out, ``sum(R_y * y) + sum(R_s * state)``,
-so that no error can hide in an output that the loss does not see. It is measured for every *source*
-apart: the output of each step, and each part of the final state.
+The loss is a random projection of all outputs, ``sum(R_y * y) + sum(R_s * state)``, so that no
+error can hide in an output that the loss does not see. Its derivative is measured for each *source*
+by itself: the output of each step, and each part of the final state.
 """
 
 from typing import Any
@@ -13,6 +13,11 @@ from minirnn import checks
 from minirnn.protocol import leaves, map_tree, named_leaves, without_step
 
 COMPLEX_STEP = 1e-30
+FIRST_STEP = 0.02  # of finite differences, relative to the value, or absolute for values below 1
+SHORTER = 8  # a step with which the result is in doubt is divided by this ...
+STEPS = 6  # ... and so many steps are tried
+ROUNDING = 3e-15  # of a sum of outputs, relative to the largest output
+ENOUGH = 0.1  # a doubt of this part of the tolerance is small enough
 
 
 class Problem:
@@ -55,12 +60,12 @@ class Problem:
         return {**self.inputs, **states, **params}
 
     def outputs(self) -> np.ndarray:
-        """Everything that comes out of the forward pass, in one row."""
+        """All outputs of the forward pass, in one row."""
         y, final, _ = self.forward()
         return _row(y, final)
 
     def outputs_by_steps(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
-        """The same by a loop of one-step functions, at arrays that may be complex."""
+        """The outputs once more, by a loop of ``step``, whose arrays may be complex."""
         x = arrays.get("dx", self.x)
         values = iter([arrays[f"d{name}0"] for name, _ in named_leaves(self.layer, self.state)])
         state = map_tree(lambda s: next(values), self.state)
@@ -93,9 +98,9 @@ class Problem:
         return {name: np.asarray(result[name]) for name in self.arrays()}
 
     def faults(self) -> list[str]:
-        """What would make right mathematics look wrong, or wrong mathematics right."""
+        """What a layer does that would make the comparison meaningless."""
         if not np.array_equal(self.outputs(), self.outputs()):
-            return ["forward gives two answers to one question: draw from rng alone"]
+            return ["forward gives two results for one input: draw from rng alone"]
         _, _, cache = self.forward()
 
         def grads(scale, dy):
@@ -116,7 +121,7 @@ class Problem:
         return faults
 
     def by_source(self, row: np.ndarray) -> np.ndarray:
-        """Project a row of outputs, one sum a source."""
+        """Project a row of outputs: one sum for each source."""
         sizes = [self.R_y[0].size] * self.steps or [self.R_y.size]
         sizes += [s.size for s in leaves(self.R_s)]
         return np.add.reduceat(row * _row(self.R_y, self.R_s), np.cumsum([0, *sizes[:-1]]))
@@ -171,28 +176,28 @@ def _derivative(problem: Problem, array: np.ndarray, direction: np.ndarray, tol:
 
     best: tuple = ()
     least = np.inf
-    step = 0.02 * max(1.0, np.abs(original * direction).max())
-    for _ in range(6):
+    step = FIRST_STEP * max(1.0, np.abs(original * direction).max())
+    for _ in range(STEPS):
         (d1, size), (d2, _), (d4, _) = difference(step), difference(step / 2), difference(step / 4)
         r2, r4 = (4 * d2 - d1) / 3, (4 * d4 - d2) / 3
         result = (16 * r4 - r2) / 15
-        rounding = 3e-15 * size / step
+        rounding = ROUNDING * size / step
         doubt = np.abs(result - r4) / 4 + rounding
         if not best or doubt.max() < least:
             best, least = (result, doubt), doubt.max()
-        if np.all(doubt <= 0.1 * tol * np.abs(result).max() + 2 * rounding):
+        if np.all(doubt <= ENOUGH * tol * np.abs(result).max() + 2 * rounding):
             break
-        step /= 8
+        step /= SHORTER
     return best
 
 
 def measure_complex(problem: Problem) -> tuple[dict, dict]:
-    """Derivatives by the complex step, likewise."""
+    """Derivatives by the complex step, for each array (sources, entries), and their doubt: none."""
     if without_step(problem.layer):
         kind = without_step(problem.layer)
-        raise ValueError(f"method: 'complex' needs a step function, which {kind} has not")
+        raise ValueError(f"method: 'complex' needs a step function, and {kind} has none")
     if isinstance(problem.x, tuple):
-        raise ValueError("method: 'complex' runs by steps of a single input, x is a tuple")
+        raise ValueError("method: 'complex' needs a single input, and x is a tuple of several")
     arrays = {name: a.astype(complex) for name, a in problem.arrays().items()}
     measured, doubt = {}, {}
     for name, array in arrays.items():

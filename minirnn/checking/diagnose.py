@@ -106,8 +106,9 @@ class Symptoms:
         )
 
 
-# Condition, words, key of the hint. The first condition that holds is the diagnosis. In the rows of
-# ``steps > 1`` a single step is right, so what is wrong is what one step hands to another, or a sum.
+# Condition, words, key of the hint. The first condition that holds is the diagnosis. In the rows
+# with ``steps > 1`` a single step is right, so the error is in what one step hands to another, or
+# in a sum over steps.
 TABLE: list[tuple[Callable[[Symptoms], bool], str, str]] = [
     (lambda s: s.only_finals and not s.wrong <= {"dh0", "dc0"},
      "gradient of the final state ({s.finals})", "final"),

@@ -20,7 +20,7 @@ from minirnn.training.optim import clip_grad_norm
 HELP = "A lower learning rate, max_norm=1.0 or scaled inputs usually help."
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What happened in each epoch, and why it ended."""
 
@@ -31,6 +31,17 @@ class History:
     best_epoch: int | None = None  # the one of the lowest val_loss, counted from 0
     stopped_early: bool = False
     interrupted: bool = False  # by Ctrl-C
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.loss)} epochs" if len(self.loss) != 1 else "1 epoch"]
+        if self.loss:
+            parts.append(f"loss {self.loss[0]:.4g} to {self.loss[-1]:.4g}")
+        if self.best_epoch is not None:
+            best = f"{self.val_loss[self.best_epoch]:.4g}"
+            parts.append(f"lowest val_loss {best} at best_epoch={self.best_epoch}")
+        ends = {"stopped early": self.stopped_early, "interrupted by Ctrl-C": self.interrupted}
+        parts += [end for end, so in ends.items() if so]
+        return f"History({', '.join(parts)})"
 
 
 def fit(

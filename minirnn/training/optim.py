@@ -8,6 +8,7 @@ matrix (biases are left alone). This is the decoupled form (Loshchilov & Hutter 
 pass through the running averages.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -30,6 +31,15 @@ class Optimizer:
         self.weight_decay = checks.number(weight_decay, "weight_decay", 0)
         self.steps = 0
         self.state: dict[str, dict[str, np.ndarray]] = {}
+
+    def __repr__(self) -> str:
+        """As it was made: lr, and the options that are not the default."""
+        options = [f"lr={self.lr!r}"]
+        for name, argument in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, argument.default)
+            if name != "lr" and value != argument.default:
+                options.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(options)})"
 
     def step(self, params: Arrays, grads: Arrays) -> None:
         """Change every parameter in place. ``grads`` has the keys and shapes of ``params``."""
