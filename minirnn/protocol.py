@@ -2,23 +2,48 @@
 any object of this form can be trained, stacked and gradient-checked.
 """
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from minirnn import checks
 
-# The state of a recurrent layer: h, (h, c), for a stack a list with one entry a layer, or None.
-State = Any
-Forward = tuple[np.ndarray, State, Any]
-Backward = tuple[Any, State, dict[str, np.ndarray]]
+# ---- The names of types, as ``help`` shows them -------------------------------------------------
 
-# Infinities and NaN go through layers without a word: ``fit`` stops at them and says where.
-quiet = np.errstate(over="ignore", invalid="ignore")
+Array: TypeAlias = NDArray[Any]
+
+
+class HasArray(Protocol):
+    """Anything that NumPy can turn into an array: an array, a number of NumPy, a pandas Series."""
+
+    def __array__(self) -> Array: ...
+
+
+# What stands for an array of numbers. Unlike NumPy's ArrayLike it is not a text.
+_Row: TypeAlias = Sequence[float] | Sequence[HasArray]
+Numbers: TypeAlias = HasArray | float | _Row | Sequence[_Row] | Sequence[Sequence[_Row]]
+
+Seed: TypeAlias = np.random.Generator | int | None  # None: draw afresh each time
+
+LSTMState: TypeAlias = tuple[Array, Array]  # h and c, each (B, H)
+State: TypeAlias = Any  # h, (h, c), for a stack a list with one entry for each layer, or None
+Forward: TypeAlias = tuple[Array, State, Any]  # y, the final state, the cache
+Backward: TypeAlias = tuple[Any, State, dict[str, Array]]  # dx, dstate, the parameters' gradients
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def quiet(function: F) -> F:
+    """Let infinities and NaN pass through a layer without a warning. ``fit`` stops at them and says
+    where they came from."""
+    decorated: Any = np.errstate(over="ignore", invalid="ignore")(function)
+    return decorated
 
 
 class Layer(Protocol):
@@ -44,7 +69,7 @@ class Layer(Protocol):
         """
         ...
 
-    def backward(self, dy: ArrayLike | None, cache: Any, dstate: State = None) -> Backward:
+    def backward(self, dy: Any, cache: Any, dstate: State = None) -> Backward:
         """Given dy and the gradient of the final state, returns dx (None where x is not real), the
         gradient of the initial state, and those of the parameters, with the keys of ``params``.
         """
