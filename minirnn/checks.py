@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 
 def size(value: Any, name: str, low: int = 1) -> int:
@@ -93,7 +92,7 @@ def shape_text(shape: Iterable[Any]) -> str:
     return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
-def numbers(value: ArrayLike | None, name: str, kinds: str = "biuf") -> np.ndarray:
+def numbers(value: Any, name: str, kinds: str = "biuf") -> np.ndarray:
     """An array of numbers of the given kinds (``numpy.dtype.kind``), by default all real ones."""
     try:
         result = np.asarray(value)
@@ -108,7 +107,7 @@ def numbers(value: ArrayLike | None, name: str, kinds: str = "biuf") -> np.ndarr
 
 
 def array(
-    value: ArrayLike | None, name: str, shape: Sequence[int | str], dtype: Any, kinds: str = "biuf"
+    value: Any, name: str, shape: Sequence[int | str], dtype: Any, kinds: str = "biuf"
 ) -> np.ndarray:
     """A C-contiguous array of ``dtype``, without a copy where it is one already.
 
@@ -138,7 +137,7 @@ def _fits(sizes: tuple[int, ...], expected: Sequence[int | str]) -> bool:
     return True
 
 
-def floats(value: ArrayLike | None, name: str, dtype: Any = None) -> np.ndarray:
+def floats(value: Any, name: str, dtype: Any = None) -> np.ndarray:
     """An array of ``dtype``; by default float32 or float64 as it came, float64 for other kinds."""
     result = numbers(value, name)
     if dtype is None:
@@ -159,7 +158,7 @@ def one_wrong(expected: str, name: str, value: np.ndarray, wrong: np.ndarray) ->
         raise ValueError(f"{name}: expected {expected}, got {value[at]} at {at}")
 
 
-def lengths(value: ArrayLike | None, T: int, B: int) -> np.ndarray:
+def lengths(value: Any, T: int, B: int) -> np.ndarray:
     """The number of valid steps of each sequence, (B,) int64 in 0..T; None means all T."""
     if value is None:
         return np.full(B, T, np.int64)
@@ -208,7 +207,7 @@ def state(value: Any, name: str, layer: Any, B: int, dtype: Any, kinds="biuf") -
     return [array(v, f"{name} {k}", shape, dtype, kinds) for k, v in zip(names, value, strict=True)]
 
 
-def gradient(dy: ArrayLike | None, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+def gradient(dy: Any, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
     """The gradient of an output, zeros where it is None."""
     if dy is None:
         return np.zeros(shape, dtype)
