@@ -1,11 +1,13 @@
 """From a failed gradient check to the line that is wrong.
 
-A check of a whole sequence fails nearly everywhere, whatever the bug. So probe from simple to hard:
-one step from a zero state, one step from any state, two steps, and more. What can go wrong in one
-step cannot be the fault of the loop; what is right in one step and wrong in two is. Then look at
-*which* gradients are wrong: an error in da of a gate shows in that gate's part of dW_x, dW_h and db
-alike, and an error in one product shows in that product alone.
+A check of a whole sequence fails nearly everywhere, whatever the bug. So the probes go from simple
+to hard: one step from a zero state, one step from any state, two steps, and more. What is wrong in
+one step is not the fault of the loop; what is right in one step and wrong in two is. Then look at
+*which* gradients are wrong: an error in da of a gate shows in that gate's part of dW_x, dW_h and
+db, and an error in one product shows only in that product.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any

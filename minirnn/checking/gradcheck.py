@@ -17,14 +17,18 @@ each parameter, of the input and of the initial state is measured and compared w
 output of each step, each part of the final state): an error is traced to where it enters.
 """
 
+from __future__ import annotations
+
+import functools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from minirnn import checks
 from minirnn.checking.derivatives import Problem, directions_in, measure_central, measure_complex
 from minirnn.checking.diagnose import diagnose
+from minirnn.protocol import Array, Layer, Numbers, Seed, State
 
 TOLERANCE = {"central": 1e-7, "complex": 1e-12, "directional": 1e-7}
 MOVE = 0.1  # how far the parameters are moved, since one that is zero hides errors
@@ -86,8 +90,10 @@ class Report:
 
 
 def gradcheck(
-    layer, x, state=None, lengths=None, *, method="central", tol=None, training=False, rng=0
-) -> Report:
+    layer: Layer, x: Numbers, state: State = None, lengths: Any = None, *,
+    method: Literal["central", "complex", "directional"] = "central", tol: float | None = None,
+    training: bool = False, rng: Seed = 0,
+) -> Report:  # fmt: skip
     """Compare ``layer.backward`` with the measured derivative of ``layer.forward``.
 
     layer: any object with ``params`` (arrays of float64), ``forward`` and ``backward``; for
@@ -107,7 +113,7 @@ def gradcheck(
     """
     if not all(hasattr(layer, name) for name in ("params", "forward", "backward")):
         raise TypeError(f"layer: expected params, forward and backward, got {layer!r:.80}")
-    method = checks.choice(method, "method", TOLERANCE)
+    checks.choice(method, "method", TOLERANCE)
     tol = TOLERANCE[method] if tol is None else checks.number(tol, "tol", 0, low_included=False)
     for name, p in layer.params.items():
         if p.dtype != np.float64:
@@ -125,7 +131,7 @@ def gradcheck(
         elif not report.ok and method == "directional":
             report.verdict = ", ".join(row.name for row in report.rows if row.wrong)
         elif not report.ok:
-            probe = lambda part: compare(part, method, tol)  # noqa: E731
+            probe = functools.partial(compare, method=method, tol=tol)
             report.verdict, report.hint = diagnose(problem, report, probe)
     finally:
         for name, p in original.items():
@@ -171,7 +177,7 @@ def compare(problem: Problem, method: str, tol: float) -> Report:
     return Report(ok, worst, tol, method, rows, sources, remarks=remarks)
 
 
-def relative_error(written, measured, doubt, tol):
+def relative_error(written: Array, measured: Array, doubt: Array, tol: float) -> Array:
     """|difference| over the larger of the two; where both are within rounding, the error is 0.
 
     Rounding is the doubt of the measurement plus ``ROUNDING`` times the array's largest entry.
