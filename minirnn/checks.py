@@ -1,4 +1,6 @@
-"""Checks of arguments: each names the argument, what came, and what was expected."""
+"""Checks of arguments: each error names the argument, what was expected, and what came instead."""
+
+from __future__ import annotations
 
 import operator
 import os
@@ -6,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 
 def size(value: Any, name: str, low: int = 1) -> int:
-    """A whole number of at least ``low``, that can be the size of an axis."""
+    """A whole number of at least ``low`` that can be the size of an axis."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -26,7 +29,7 @@ def function(value: Any, name: str) -> Any:
     return value
 
 
-def by_name(value: Any, name: str) -> Mapping[str, np.ndarray]:
+def by_name(value: Any, name: str) -> Mapping[str, NDArray[Any]]:
     """Arrays by name, such as ``layer.params``."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name}: expected arrays by name, got {type(value).__name__}")
@@ -46,7 +49,7 @@ def number(
 ) -> float:
     """A finite number between ``low`` and ``high``."""
     try:
-        result = float(value + 0)  # the text "0.1" is no number
+        result = float(value + 0)  # the text "0.1" is not a number
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {value!r}") from None
     inside = (low <= result if low_included else low < result) and result <= high
@@ -65,7 +68,7 @@ def choice(value: Any, name: str, options: Iterable[str]) -> str:
     return value
 
 
-def float_dtype(dtype: Any) -> np.dtype:
+def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """float32 or float64."""
     try:
         result = np.dtype(dtype)
@@ -78,7 +81,7 @@ def float_dtype(dtype: Any) -> np.dtype:
 
 
 def generator(rng: Any) -> np.random.Generator:
-    """A random generator from a Generator, a seed, or None (a fresh one each time)."""
+    """A random generator from a Generator, a seed, or None (a new one each time)."""
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError):
@@ -92,7 +95,7 @@ def shape_text(shape: Iterable[Any]) -> str:
     return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
-def numbers(value: Any, name: str, kinds: str = "biuf") -> np.ndarray:
+def numbers(value: Any, name: str, kinds: str = "biuf") -> NDArray[Any]:
     """An array of numbers of the given kinds (``numpy.dtype.kind``), by default all real ones."""
     try:
         result = np.asarray(value)
@@ -108,10 +111,10 @@ def numbers(value: Any, name: str, kinds: str = "biuf") -> np.ndarray:
 
 def array(
     value: Any, name: str, shape: Sequence[int | str], dtype: Any, kinds: str = "biuf"
-) -> np.ndarray:
+) -> NDArray[Any]:
     """A C-contiguous array of ``dtype``, without a copy where it is one already.
 
-    ``shape`` holds the size of each axis, or a letter where every size but 0 will do.
+    ``shape`` holds the size of each axis, or a letter where any size except 0 is right.
     """
     result = numbers(value, name, kinds)
     if result.shape != shape and not _fits(result.shape, shape):
@@ -123,42 +126,42 @@ def array(
         return np.require(result, dtype, "C")
 
 
-def exactly(a: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether a is a plain C-contiguous array of this shape and dtype already, told quickly."""
+def exactly(a: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether a already is a plain C-contiguous array of this shape and dtype. A fast test."""
     return type(a) is np.ndarray and a.shape == shape and a.dtype == dtype and a.flags.c_contiguous
 
 
 def _fits(sizes: tuple[int, ...], expected: Sequence[int | str]) -> bool:
     if len(sizes) != len(expected):
         return False
-    for n, m in zip(sizes, expected, strict=True):  # for all(...) a small layer would have to wait
+    for n, m in zip(sizes, expected, strict=True):  # all(...) takes longer than a small layer
         if n != m and (n == 0 or not isinstance(m, str)):
             return False
     return True
 
 
-def floats(value: Any, name: str, dtype: Any = None) -> np.ndarray:
-    """An array of ``dtype``; by default float32 or float64 as it came, float64 for other kinds."""
+def floats(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
+    """An array of ``dtype``; by default float32 or float64 as it is, float64 for other kinds."""
     result = numbers(value, name)
     if dtype is None:
         dtype = result.dtype if result.dtype in (np.float32, np.float64) else np.float64
     return array(result, name, result.shape, dtype)
 
 
-def tokens(value: np.ndarray, name: str, V: int) -> np.ndarray:
+def tokens(value: NDArray[Any], name: str, V: int) -> NDArray[Any]:
     """Whole numbers in 0..V-1."""
     one_wrong(f"whole numbers in 0..{V - 1}", name, value, (value < 0) | (value >= V))
     return value
 
 
-def one_wrong(expected: str, name: str, value: np.ndarray, wrong: np.ndarray) -> None:
+def one_wrong(expected: str, name: str, value: NDArray[Any], wrong: NDArray[Any]) -> None:
     """Raise ValueError with the first value that is wrong, if there is one."""
     if wrong.any():
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
         raise ValueError(f"{name}: expected {expected}, got {value[at]} at {at}")
 
 
-def lengths(value: Any, T: int, B: int) -> np.ndarray:
+def lengths(value: Any, T: int, B: int) -> NDArray[Any]:
     """The number of valid steps of each sequence, (B,) int64 in 0..T; None means all T."""
     if value is None:
         return np.full(B, T, np.int64)
@@ -177,19 +180,21 @@ def pair(value: Any, name: str) -> tuple[Any, Any]:
     return value
 
 
-def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
-    """The layer's parameters in the order of ``shapes``, which a kernel relies on."""
+def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[NDArray[Any]]:
+    """The layer's parameters, in the order and with the shapes that a kernel relies on."""
     if layer.params.keys() != shapes.keys():
         raise ValueError(f"params: expected the names {sorted(shapes)}, got {sorted(layer.params)}")
-    found, dtype = [], layer.dtype
+    arrays, dtype = [], layer.dtype
     for name, shape in shapes.items():
         p = layer.params[name]
         right = exactly(p, shape, dtype)
-        found.append(p if right else array(p, f"params[{name!r}]", shape, dtype))
-    return found
+        arrays.append(p if right else array(p, f"params[{name!r}]", shape, dtype))
+    return arrays
 
 
-def state(value: Any, name: str, layer: Any, B: int, dtype: Any, kinds="biuf") -> list[np.ndarray]:
+def state(
+    value: Any, name: str, layer: Any, B: int, dtype: Any, kinds: str = "biuf"
+) -> list[NDArray[Any]]:
     """The arrays (B, H) of a recurrent state or of its gradient; zeros where ``value`` is None.
 
     ``layer.state_names`` says what they are: ("h",) where the state is one array, ("h", "c") where
@@ -207,7 +212,7 @@ def state(value: Any, name: str, layer: Any, B: int, dtype: Any, kinds="biuf") -
     return [array(v, f"{name} {k}", shape, dtype, kinds) for k, v in zip(names, value, strict=True)]
 
 
-def gradient(dy: Any, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+def gradient(dy: Any, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
     """The gradient of an output, zeros where it is None."""
     if dy is None:
         return np.zeros(shape, dtype)

@@ -1,28 +1,44 @@
-"""Use of trained models, one step at a time: text from a language model, forecasts from a
+"""The use of trained models, one step at a time: text from a language model, forecasts from a
 forecaster, sequences from an encoder and decoder.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.engine.threads import OneBlasThread
-from minirnn.protocol import Layer, State, check_streams, map_tree, no_cache, without_step
+from minirnn.layers.seq2seq import Memory, Seq2Seq
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Numbers,
+    Seed,
+    State,
+    check_streams,
+    map_tree,
+    no_cache,
+    without_step,
+)
 
 
 def sample(
-    model: Any, prompt: ArrayLike, temperature: float = 1.0, top_k: int | None = None,
-    state: State = None, rng: Any = None,
-) -> Iterator[tuple[int, State]]:  # fmt: skip
-    """Yield one token after the other, without end, each with the state that the model was left in.
+    model: Layer,
+    prompt: Numbers,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    state: State = None,
+    rng: Seed = None,
+) -> Iterator[tuple[int, State]]:
+    """Yield one token after another, without end, each with the state to go on from.
 
     model: from tokens (T, 1) to logits (T, 1, V). prompt: tokens (T,) to begin with, at least one.
-    A token is drawn from softmax(logits / temperature), for temperature 0 it is the likeliest;
-    top_k: only among the k likeliest. To go on later, pass the last token as the prompt and the
-    state that came with it.
+    Each token is drawn from softmax(logits / temperature); with temperature 0 it is the likeliest.
+    top_k: draw only among the k likeliest. To go on later, pass the last token as the prompt,
+    together with the state that came with it.
     """
     prompt = checks.array(prompt, "prompt", ("T",), None, "iu")
     temperature = checks.number(temperature, "temperature", 0)
@@ -30,10 +46,11 @@ def sample(
     check_streams(model, prompt[:, None], prompt[:, None])
     rng = checks.generator(rng)
     by_step = not without_step(model)
+    stepping: Any = model
     while True:
         if by_step and len(prompt) == 1:
-            with OneBlasThread():  # for the same bits whatever its number of threads
-                y, state = model.step(prompt, state)
+            with OneBlasThread():  # so that the bits do not depend on the number of threads
+                y, state = stepping.step(prompt, state)
         else:
             with no_cache():
                 y, state, _ = model.forward(prompt[:, None], state)
@@ -53,17 +70,21 @@ def sample(
 
 
 def free_run(
-    model: Layer, x: ArrayLike, steps: int, state: State = None, next_x: Callable | None = None
-) -> np.ndarray:
+    model: Layer,
+    x: Numbers,
+    steps: int,
+    state: State = None,
+    next_x: Callable[[Array, int], Numbers] | None = None,
+) -> Array:
     """Forecast ``steps`` steps after the sequence x (T, B, D), each from the forecast before it.
 
-    model: from (T, B, D) to (T, B, K), what comes after each step. next_x: makes the next input
-    (B, D) of a forecast (B, K) and the number of its step; without it the forecast is the input.
-    Returns (steps, B, K).
+    model: from (T, B, D) to (T, B, K), the forecast of the next step at each step. next_x: a
+    function from a forecast (B, K) and its number to the next input (B, D); without it the forecast
+    is the next input. Returns (steps, B, K).
     """
     x, steps = checks.floats(x, "x"), checks.size(steps, "steps")
     check_streams(model, x, x)
-    forecasts: list[np.ndarray] = []
+    forecasts: list[Array] = []
     for k in range(steps):
         with no_cache():
             y, state, _ = model.forward(x, state)
@@ -75,20 +96,25 @@ def free_run(
 class Decoded(NamedTuple):
     """What ``decode`` has written."""
 
-    tokens: np.ndarray  # (S, B); after its end a sequence holds end tokens
-    lengths: np.ndarray  # (B,): tokens before the end token; S if there is none
-    log_probability: np.ndarray  # (B,): natural, of the tokens, the end token among them
-    weights: np.ndarray | None  # (S, B, T): attention
+    tokens: Array  # (S, B); after its end a sequence holds end tokens
+    lengths: Array  # (B,): the number of tokens before the end token; S if there is none
+    log_probability: Array  # (B,): natural logarithm, of all tokens including the end token
+    weights: Array | None  # (S, B, T): attention
 
 
 def decode(
-    model: Any, source: Any, start: int, end: int, max_length: int, lengths: Any = None,
+    model: Seq2Seq,
+    source: Numbers,
+    start: int,
+    end: int,
+    max_length: int,
+    lengths: Numbers | None = None,
     beam: int = 1,
-) -> Decoded:  # fmt: skip
+) -> Decoded:
     """Let a ``Seq2Seq`` write the likeliest target that it finds for each source.
 
     start, end: the tokens before the first and after the last. beam: how many beginnings of a
-    target are kept at each step; 1 is greedy, more finds likelier ones (Graves 2012).
+    target are kept at each step; 1 is greedy, more finds likelier targets (Graves 2012).
     lengths: (B,), of the sources.
     """
     start, end = checks.size(start, "start", 0), checks.size(end, "end", 0)
@@ -96,12 +122,13 @@ def decode(
     with no_cache():
         memory, state, _ = model.read(source, lengths)
     B = memory.m.shape[1]
-    # Row b * K + k is the k-th likeliest beginning for source b. At first there is only one.
-    memory = type(memory)(*(None if a is None else np.repeat(a, K, axis=1) for a in memory))
+    # Row b * K + k is the k-th likeliest beginning for source b. At the start there is only one.
+    repeated: list[Any] = [None if a is None else np.repeat(a, K, axis=1) for a in memory]
+    memory = Memory(*repeated)
     state = map_tree(lambda s: np.repeat(s, K, axis=0), state)
     total = np.where(np.arange(B * K) % K, -np.inf, 0.0)
     tokens = np.full((1, B * K), start)
-    weights: list[np.ndarray] = []
+    weights: list[Array] = []
     done = np.zeros(B * K, bool)
     for _ in range(max_length):
         e, _, _ = model.parts["embedding"].forward(tokens[-1:])

@@ -1,105 +1,160 @@
 """Seeing inside: every gate, state and gradient of a model over time, and what follows from them.
 
-``trace`` runs a model one step and one sequence at a time and takes down what each recurrent layer
-computes and what it hands back, using nothing but ``forward`` and ``backward``. The Jacobians of
-the steps follow Pascanu et al. (2013): with J[t] = ds[t]/ds[t-1], the product J[T] ... J[t+1] is
-what carries a gradient from step T back to step t; its norm is at most the product of the norms.
+``trace`` runs a model one step and one sequence at a time and records what each recurrent layer
+computes and what it passes back, using nothing but ``forward`` and ``backward``. The Jacobians of
+the steps follow Pascanu et al. (2013): with J[t] = ds[t]/ds[t-1], the product J[T] ... J[t+1]
+carries a gradient from step T back to step t. Its norm is at most the product of the norms.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.layers.bidirectional import Bidirectional, reverse
+from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Layer, State, map_tree, named_leaves, zero_state
+from minirnn.protocol import Array, Layer, Numbers, State, map_tree, named_leaves, optional, require
 from minirnn.training.bptt import block_loss, bptt, truncated_bptt
 from minirnn.training.rtrl import flat, step_jacobians
 
+Traced = dict[str, Array]
+
 
 def trace(
-    model: Any, x: ArrayLike, loss_fn: Callable | None = None, target: Any = None,
-    state: State = None, lengths: ArrayLike | None = None,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Everything inside a recurrent layer, or a model of some, over time for one batch.
+    model: Layer,
+    x: Numbers,
+    loss_fn: Callable[..., tuple[float, Array]] | None = None,
+    target: Any = None,
+    state: State = None,
+    lengths: Numbers | None = None,
+) -> dict[str, Array]:
+    """Everything inside a recurrent layer, or a model with such layers, over time for one batch.
 
-    Returns arrays (T, B, H) by name: the states after each step, "h", "c", and the gates' values,
-    "i", "f", ...; with a loss also gradients: "dh", the derivative of the loss with respect to h[t]
-    by all ways (its own output and later steps), "dc" (later steps only), and "da_i", ... by the
-    sum of products that goes into gate i ("da" for a layer without gates). In a model the names
-    begin with the layer's place, "0.h", "0.backward.h". Past its end a sequence has zeros.
+    Returns arrays (T, B, H) by name: the states after each step, "h", "c", and the values of the
+    gates, "i", "f", ... With a loss also gradients: "dh", the derivative of the loss with respect
+    to h[t] through all paths (its own output and later steps), "dc" (later steps only), and "da_i",
+    ... with respect to the sum of products that goes into gate i ("da" for a layer without gates).
+    In a model the names begin with the place of the layer, "0.h", "0.backward.h". Past the end of a
+    sequence everything is zero.
+
+    A layer of your own is traced if it has ``state_names`` and ``zero_state``; its gates are shown
+    if it has ``gate_values``, and "da_..." if its parameters include a bias ``b``.
     """
     if loss_fn is not None:
         checks.function(loss_fn, "loss_fn")
     y, _, _ = model.forward(x, state, lengths)
     dy = None if loss_fn is None else block_loss(loss_fn, y, target, lengths, None)[1]
-    found = _trace(model, np.asarray(x), dy, state, lengths)
-    if not found:
-        raise TypeError(f"model: expected RNN, LSTM, GRU or a model of them, got {model!r:.80}")
-    return found
+    traced = _trace(model, np.asarray(x), dy, state, lengths)
+    if not traced:
+        raise TypeError(
+            "model: expected a recurrent layer, with state_names and zero_state, or a model with "
+            f"such layers, got {model!r:.80}"
+        )
+    return traced
 
 
-def _trace(layer, x, dy, state, lengths):
-    parts: dict[str, Any] = getattr(layer, "parts", {})
-    found: dict[str, np.ndarray] = {}
-    if hasattr(layer, "gates"):
-        return _trace_cell(layer, x, dy, state, lengths)
+def _trace(layer: Any, x: Array, dy: Array | None, state: State, lengths: Any) -> Traced:
     if isinstance(layer, Sequential):
-        rows: list[tuple] = []
-        for (name, part), s in zip(parts.items(), layer.split(state, "state"), strict=True):
-            y, _, cache = part.forward(x, s, lengths)
-            rows.insert(0, (name, part, x, s, lengths, cache))
-            x, lengths = y, lengths if y.ndim > 2 else None
-        for name, part, x, s, n, cache in rows:
-            own = _trace(part, x, dy, s, n)
-            found = {**{f"{name}.{key}": a for key, a in own.items()}, **found}
-            dy = None if dy is None else part.backward(dy, cache)[0]
-    elif isinstance(layer, Bidirectional):
-        n = checks.lengths(lengths, *x.shape[:2])
-        dus = (None, None) if dy is None else layer.split_gradient(dy)
-        for (name, part), du, s in zip(
-            parts.items(), dus, layer.split(state, "state"), strict=True
-        ):
-            turn = reverse if name == "backward" else lambda a, _: a
-            own = _trace(part, turn(x, n), None if du is None else turn(du, n), s, n)
-            found |= {f"{name}.{key}": turn(a, n) for key, a in own.items()}
-    return found
+        return _trace_stack(layer, x, dy, state, lengths)
+    if isinstance(layer, Bidirectional):
+        return _trace_both(layer, x, dy, state, lengths)
+    if isinstance(layer, Checkpoint):
+        (s,) = layer.split(state, "state")
+        return _placed("model", _trace(layer.parts["model"], x, dy, s, lengths))
+    if optional(layer, "state_names") and optional(layer, "zero_state"):
+        return _trace_cell(layer, x, dy, state, lengths)
+    return {}
 
 
-def _trace_cell(layer, x, dy, state, lengths):
+def _placed(place: str, traced: Traced) -> Traced:
+    return {f"{place}.{name}": a for name, a in traced.items()}
+
+
+def _trace_stack(
+    model: Sequential, x: Array, dy: Array | None, state: State, lengths: Any
+) -> Traced:
+    runs: list[tuple[Any, ...]] = []
+    for (name, part), s in zip(model.parts.items(), model.split(state, "state"), strict=True):
+        y, _, cache = part.forward(x, s, lengths)
+        runs.append((name, part, x, s, lengths, cache))
+        x, lengths = y, lengths if y.ndim > 2 else None
+    by_layer: list[Traced] = []
+    for name, part, x, s, n, cache in reversed(runs):
+        by_layer.append(_placed(name, _trace(part, x, dy, s, n)))
+        dy = None if dy is None else part.backward(dy, cache)[0]
+    return {name: a for traced in reversed(by_layer) for name, a in traced.items()}
+
+
+def _trace_both(
+    layer: Bidirectional, x: Array, dy: Array | None, state: State, lengths: Any
+) -> Traced:
+    n = checks.lengths(lengths, *x.shape[:2])
+    du, dv = (None, None) if dy is None else layer.split_gradient(dy)
+    s_u, s_v = layer.split(state, "state")
+    u = _trace(layer.forward_layer, x, du, s_u, n)
+    dv = None if dv is None else reverse(dv, n)
+    v = _trace(layer.backward_layer, reverse(x, n), dv, s_v, n)
+    v = {name: reverse(a, n) for name, a in v.items()}
+    return _placed("forward", u) | _placed("backward", v)
+
+
+def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: Any) -> Traced:
     T, B = x.shape[:2]
-    H, gates = layer.hidden_size, layer.cached_gates
-    state = zero_state(layer, B) if state is None else state
-    a_names = [f"da_{g}" for g in layer.gates] or ["da"]
-    names = [*layer.state_names, *gates]
+    state = layer.zero_state(B) if state is None else state
+    output, gates = layer.state_names[0], optional(layer, "gates")
+    a_names = ([f"da_{g}" for g in gates] or ["da"]) if "b" in layer.params else []
+    traced: Traced = {}
+
+    def record(t: int, b: int, values: Iterable[tuple[str, Array]]) -> None:
+        for name, value in values:
+            if name not in traced:
+                traced[name] = np.zeros((T, B, value.size))
+            traced[name][t, b] = np.ravel(value)
+
+    def forward(t: int, b: int, s: State) -> tuple[Any, ...]:
+        _, s, cache = layer.forward(x[t : t + 1, b : b + 1], s)
+        if cache is None:
+            raise TypeError("cache: expected one from each forward, got None, as under no_cache")
+        record(t, b, named_leaves(layer, s))
+        values = optional(layer, "gate_values")
+        record(t, b, values(cache).items() if values else ())
+        return s, cache
+
+    def backward(t: int, b: int, cache: Any, ds: State) -> State:
+        zeros = map_tree(np.zeros_like, row_of(b)) if ds is None else ds
+        record(t, b, ((f"d{name}", d) for name, d in named_leaves(layer, zeros)))
+        own = np.zeros((1, 1, traced[output].shape[-1])) if dy is None else dy[t:, b:][:1, :1]
+        traced[f"d{output}"][t, b] += own[0, 0]
+        _, ds, grads = layer.backward(own, cache, ds)
+        # For one row at one step, the gradient of the bias is that of the sum it is added to.
+        if a_names:
+            record(t, b, zip(a_names, np.split(grads["b"], len(a_names)), strict=True))
+        return ds
+
+    def row_of(b: int) -> State:
+        return map_tree(lambda a: a[b : b + 1], state)
+
+    # One step only to learn the names and sizes, in case all sequences are empty.
+    _, cache = forward(0, 0, row_of(0))
     if dy is not None:
-        names += [*(f"d{s}" for s in layer.state_names), *a_names]
-    found = {name: np.zeros((T, B, H)) for name in names}
+        backward(0, 0, cache, None)
+    for a in traced.values():
+        a[...] = 0
     for b, n in enumerate(checks.lengths(lengths, T, B)):
-        s, caches, ds = map_tree(lambda a: a[b : b + 1], state), [], None  # noqa: B023
+        s, caches, ds = row_of(b), [], None
         for t in range(n):
-            _, s, cache = layer.forward(x[t : t + 1, b : b + 1], s)
-            checks.cache(cache, layer)  # there is none under no_cache
+            s, cache = forward(t, b, s)
             caches.append(cache)
-            for name, value in named_leaves(layer, s):
-                found[name][t, b] = value[0]
-            for k, name in enumerate(gates):
-                found[name][t, b] = cache.gates[0, 0, k * H : (k + 1) * H]
         for t in reversed(range(n if dy is not None else 0)):
-            for name, d in named_leaves(layer, ds):
-                found[f"d{name}"][t, b] = d[0]
-            found["dh"][t, b] += dy[t, b]
-            _, ds, grads = layer.backward(dy[t : t + 1, b : b + 1], caches[t], ds)
-            # The bias of one row at one step has the gradient of what it is added to.
-            for name, da in zip(a_names, np.split(grads["b"], len(a_names)), strict=True):
-                found[name][t, b] = da
-    return found
+            ds = backward(t, b, caches[t], ds)
+    return traced
 
 
-def gradient_norms(traced: dict[str, np.ndarray], name: str = "dh") -> np.ndarray:
+def gradient_norms(traced: dict[str, Array], name: str = "dh") -> Array:
     """``||dL/dh[t]||`` at every step (T,), over all sequences and units, of a ``trace``."""
     if name not in traced:
         raise ValueError(f"name: expected one of {sorted(traced)}, got {name!r}")
@@ -109,20 +164,21 @@ def gradient_norms(traced: dict[str, np.ndarray], name: str = "dh") -> np.ndarra
 class Jacobians(NamedTuple):
     """How strongly the last state depends on each earlier one."""
 
-    norms: np.ndarray  # (T+1,): spectral norm of ds[T]/ds[t], s[0] the initial state; the last is 1
-    bounds: np.ndarray  # (T+1,): the product of the norms of the steps in between
-    steps: np.ndarray  # (T,): spectral norm of each step's ds[t]/ds[t-1]
+    norms: Array  # (T+1,): spectral norm of ds[T]/ds[t], s[0] the initial state; the last is 1
+    bounds: Array  # (T+1,): the product of the norms of the steps in between
+    steps: Array  # (T,): spectral norm of each step's ds[t]/ds[t-1]
 
 
-def jacobians(layer: Layer, x: ArrayLike, state: State = None) -> Jacobians:
+def jacobians(layer: Layer, x: Numbers, state: State = None) -> Jacobians:
     """The Jacobians of a recurrent layer along *one* sequence x (T, 1, D).
 
-    The state is all of it: for an LSTM (h, c) together.
+    The state is taken as a whole: for an LSTM (h, c) together.
     """
-    x = np.asarray(x)
+    x = checks.numbers(x, "x")
     if x.ndim < 2 or x.shape[1] != 1:
         raise ValueError(f"x: expected a single sequence (T, 1, ...), got shape {x.shape}")
-    state = zero_state(layer, 1) if state is None else state
+    if state is None:
+        state = require(layer, "zero_state", "jacobians")(1)
     each = []
     for t in range(len(x)):
         y, final, cache = layer.forward(x[t : t + 1], state)
@@ -138,25 +194,28 @@ def jacobians(layer: Layer, x: ArrayLike, state: State = None) -> Jacobians:
 
 
 def truncation_bias(
-    model: Layer, loss_fn: Callable, x: ArrayLike, target: ArrayLike, k2s: Iterable[int]
-) -> np.ndarray:
+    model: Layer,
+    loss_fn: Callable[..., tuple[float, Array]],
+    x: Numbers,
+    target: Numbers,
+    k2s: Iterable[int],
+) -> Array:
     """How wrong the truncated gradient is: ``||g(k2) - g|| / ||g||`` for each k2, with k1 = 1.
 
     g is the gradient of ``bptt``, g(k2) the mean of those of ``truncated_bptt``.
     """
+    x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     _, full, _ = bptt(model, loss_fn, x, target, training=False)
     exact, biases = flat(list(full.values())), []
     for k2 in k2s:
-        blocks: Iterator = truncated_bptt(model, loss_fn, x, target, 1, k2, training=False)
+        blocks = truncated_bptt(model, loss_fn, x, target, 1, k2, training=False)
         mean = np.mean([flat(list(grads.values())) for _, grads, _ in blocks], axis=0)
         biases.append(np.linalg.norm(mean - exact) / np.linalg.norm(exact))
     return np.array(biases)
 
 
-def saturation(
-    traced: dict[str, np.ndarray], gate: str, margin: float = 0.1
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each unit, the share of steps at which a gate is nearly shut, and nearly open (H,).
+def saturation(traced: dict[str, Array], gate: str, margin: float = 0.1) -> tuple[Array, Array]:
+    """For each unit, the share of steps at which a gate is almost shut, and almost open, (H,) each.
 
     Shut: below ``margin``; open: above ``1 - margin`` (Karpathy et al. 2015, figure 3).
     """

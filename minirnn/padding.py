@@ -1,24 +1,28 @@
-"""Where sequences end: batches hold sequences of several lengths, filled up to the longest."""
+"""Where sequences end: a batch holds sequences of several lengths, padded to the longest."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
+from minirnn.protocol import Array
 
 
-def padding(lengths: np.ndarray, T: int) -> np.ndarray:
+def padding(lengths: Array, T: int) -> Array:
     """(T, B) bool: where a step lies past the end of its sequence."""
     return np.arange(T)[:, None] >= lengths
 
 
-def padding_of(lengths: ArrayLike | None, x: np.ndarray) -> np.ndarray | None:
+def padding_of(lengths: Any, x: Array) -> Array | None:
     """The padding of sequences x (T, B, ...); None where there are no lengths, or no sequences."""
     if lengths is None or x.ndim + (x.dtype.kind in "iu") < 3:
         return None
     return padding(checks.lengths(lengths, *x.shape[:2]), len(x))
 
 
-def zero_at(past_end: np.ndarray | None, x: np.ndarray) -> np.ndarray:
+def zero_at(past_end: Array | None, x: Array) -> Array:
     """x (T, B, ...) with zeros in the padding; x itself where there is none."""
     if past_end is None or not past_end.any():
         return x

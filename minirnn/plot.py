@@ -1,23 +1,25 @@
-"""Pictures. Each function draws on the Axes it is given, or on new ones, and returns them; none
-calls ``show()``. Lines differ in style as well as in colour, so that they can be told apart in
-grey.
+"""Pictures. Each function draws on the Axes that it is given, or on new ones, and returns them. No
+function calls ``show()``. Lines differ in style as well as in colour, so they also differ in grey.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.protocol import named_leaves
+from minirnn.layers.sequential import Sequential
+from minirnn.protocol import Array, Layer, Numbers, named_leaves, optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito (2008): told apart by all kinds of colour vision.
+    from minirnn.measure import Jacobians
+
+# The colours of Okabe & Ito (2008), which people with all kinds of colour vision can distinguish.
 STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "linestyle": "-", "marker": "o"},
     {"color": "#0072B2", "linestyle": "--", "marker": "s"},
@@ -32,7 +34,7 @@ GATES = {"i": "#0072B2", "f": "#D55E00", "g": "#009E73", "o": "#CC79A7", "r": "#
 
 
 def style() -> None:
-    """The look of the notebooks: sharp, small, the colours above in order. Call it once."""
+    """The look of the notebooks: sharp, small, with the colours above in order. Call it once."""
     import matplotlib.pyplot as plt
 
     plt.rcParams.update(
@@ -58,16 +60,17 @@ def _axes(ax: Axes | None, width: float = 7, height: float = 4) -> Axes:
     return ax
 
 
-def save(ax: Any, path: Any) -> None:
+def save(ax: Axes, path: str | os.PathLike[str]) -> None:
     """Write the figure of an Axes to a file, and close it."""
     import matplotlib.pyplot as plt
 
-    ax.figure.savefig(path, dpi=120)
-    plt.close(ax.figure)
+    figure: Any = ax.figure
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 def curves(
-    lines: Mapping[str, ArrayLike], xlabel: str, ylabel: str, x: ArrayLike | None = None,
+    lines: Mapping[str, Numbers], xlabel: str, ylabel: str, x: Numbers | None = None,
     log: bool = True, ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
     """Draw some lines over the same axis: label to (N,). x: (N,), 1 to N without it."""
@@ -89,18 +92,18 @@ def curves(
     return ax
 
 
-def losses(histories: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
+def losses(histories: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     """Draw the loss after each epoch: label to (epochs,), ``history.loss`` for instance."""
     return curves(histories, "epoch", "loss", ax=ax)
 
 
-def gradient_norms(norms: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
+def gradient_norms(norms: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     """Draw ``||dL/dh[t]||`` over time: label to (T,), from ``measure.gradient_norms``."""
     steps = np.arange(len(np.asarray(next(iter(norms.values())))))
     return curves(norms, "step t", r"$\|\partial L/\partial h_t\|$", steps, ax=ax)
 
 
-def jacobians(measured: Any, ax: Axes | None = None) -> Axes:
+def jacobians(measured: Jacobians, ax: Axes | None = None) -> Axes:
     """Draw how the last state depends on earlier ones, and the bound (``measure.jacobians``)."""
     lines = {"norm of the product": measured.norms, "product of the norms": measured.bounds}
     steps = np.arange(len(measured.norms))
@@ -109,28 +112,33 @@ def jacobians(measured: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def truncation_bias(
-    k2s: ArrayLike, biases: Mapping[str, ArrayLike], ax: Axes | None = None
-) -> Axes:
+def truncation_bias(k2s: Numbers, biases: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     """Draw the relative error of truncated gradients: label to (N,), for k2s (N,)."""
     return curves(biases, "steps back, k2", r"$\|g_{k2} - g\|\,/\,\|g\|$", k2s, ax=ax)
 
 
-def saturation(shut: ArrayLike, open_: ArrayLike, ax: Axes | None = None) -> Axes:
+def saturation(shut: Numbers, open_: Numbers, ax: Axes | None = None) -> Axes:
     """Draw each unit by how often its gate is shut and open (``measure.saturation``)."""
     ax = _axes(ax, 4, 4)
     ax.plot([0, 1], [1, 0], color="grey", linewidth=0.8)
-    ax.scatter(shut, open_, s=18, color=STYLES[1]["color"], alpha=0.7, clip_on=False)
+    ax.scatter(
+        np.asarray(shut),
+        np.asarray(open_),
+        s=18,
+        color=STYLES[1]["color"],
+        alpha=0.7,
+        clip_on=False,
+    )
     ax.set(xlabel="share of steps shut", ylabel="share of steps open", xlim=(0, 1), ylim=(0, 1))
     ax.set_aspect("equal")
     return ax
 
 
 def heat(
-    values: ArrayLike, tokens: Sequence[Any] | None = None, label: str = "value",
+    values: Numbers, tokens: Sequence[Any] | None = None, label: str = "value",
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw values (T, H) of one sequence over time: a row a unit, a column a step.
+    """Draw values (T, H) of one sequence over time: a row for each unit, a column for each step.
 
     tokens: (T,), written below the steps. label: what the values are. The grey scale runs from
     0 (black) to the highest value (white); with negative values it is symmetric about 0 (grey).
@@ -152,12 +160,12 @@ def heat(
 
 
 def gates(
-    traced: Mapping[str, np.ndarray], names: str = "ifgo", unit: int = 0, row: int = 0,
+    traced: Mapping[str, Array], names: str = "ifgo", unit: int = 0, row: int = 0,
     tokens: Sequence[Any] | None = None, ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
     """Draw gates and states of one unit over time, each in its colour.
 
-    traced: name to (T, B, H), from ``mr.trace``. names: which, of the letters in ``GATES``.
+    traced: name to (T, B, H), from ``mr.trace``. names: which to draw, of the letters in ``GATES``.
     """
     ax = _axes(ax, 7, 2.6)
     for k, name in enumerate(names):
@@ -181,8 +189,8 @@ def gates(
     return ax
 
 
-def error_map(errors: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
-    """Draw which block of a gradient is wrong for the loss of which step: label to (T,).
+def error_map(errors: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
+    """Draw which block of a gradient is wrong, and for the loss of which step: label to (T,).
 
     Black is wrong (1 or more), white is right (1e-8 or less), on a logarithmic scale.
     """
@@ -198,7 +206,7 @@ def error_map(errors: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
 
 
 def attention(
-    weights: ArrayLike, source: Sequence[Any], target: Sequence[Any], ax: Axes | None = None
+    weights: Numbers, source: Sequence[Any], target: Sequence[Any], ax: Axes | None = None
 ) -> Axes:
     """Draw attention weights (S, T): which source each target token looked at; dark is 1."""
     weights = checks.array(weights, "weights", (len(target), len(source)), np.float64)
@@ -212,31 +220,32 @@ def attention(
     return ax
 
 
-def eigenvalues(W_h: ArrayLike, ax: Axes | None = None) -> Axes:
+def eigenvalues(W_h: Numbers, ax: Axes | None = None) -> Axes:
     """Draw the eigenvalues of a matrix W_h (H, H) against the unit circle.
 
-    Repeated multiplication lets those inside fade and those outside grow.
+    With repeated multiplication, what belongs to those inside fades and to those outside grows.
     """
     W_h = checks.array(W_h, "W_h", ("H", "H"), np.float64)
     if W_h.shape[0] != W_h.shape[1]:
         raise ValueError(f"W_h: expected a square matrix, one gate's block, got {W_h.shape}")
-    found, ax = np.linalg.eigvals(W_h), _axes(ax, 4.2, 4.2)
+    values, ax = np.linalg.eigvals(W_h), _axes(ax, 4.2, 4.2)
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="grey", linewidth=1)
-    ax.scatter(found.real, found.imag, s=16, color=STYLES[0]["color"])
+    ax.scatter(values.real, values.imag, s=16, color=STYLES[0]["color"])
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
-    ax.set_title(f"largest size {np.abs(found).max():.2f}", fontsize=10)
+    ax.set_title(f"largest size {np.abs(values).max():.2f}", fontsize=10)
     return ax
 
 
-def unrolled(model: Any, x: ArrayLike, ax: Axes | None = None) -> Axes:
+def unrolled(model: Layer, x: Numbers, ax: Axes | None = None) -> Axes:
     """Draw a model unrolled over an input x (T, B, ...): its first steps and the last one.
 
     Drawn from what the model does: each layer is run on the output of the one below. Arrows up are
     outputs, arrows to the side are states, both with their shapes. model: a layer or a
     ``Sequential``.
     """
-    layers, values, states = getattr(model, "layers", (model,)), [np.asarray(x)], []
+    layers = model.layers if isinstance(model, Sequential) else (model,)
+    values, states = [np.asarray(x)], []
     for layer in layers:
         y, state, _ = layer.forward(values[-1])
         values.append(y)
@@ -251,7 +260,9 @@ def unrolled(model: Any, x: ArrayLike, ax: Axes | None = None) -> Axes:
     ax.axis("off")
     box = {"boxstyle": "round,pad=0.45", "facecolor": "0.9", "edgecolor": "black"}
 
-    def arrow(start, end, text="", **place):
+    def arrow(
+        start: tuple[float, float], end: tuple[float, float], text: str = "", **place: Any
+    ) -> None:
         ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "black"})
         ax.text((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, text, fontsize=8, **place)
 
@@ -272,19 +283,19 @@ def unrolled(model: Any, x: ArrayLike, ax: Axes | None = None) -> Axes:
         text = "\n".join(f"{name} {checks.shape_text(s.shape)}" for name, s in states[k].items())
         for column in boxes[:-1] if states[k] else []:
             arrow((column + 0.28, y), (column + 0.72, y), text, ha="center", va="bottom")
-            if "backward" in getattr(layers[k], "parts", {}):
+            if "backward" in optional(layers[k], "parts"):
                 arrow((column + 0.72, y - 0.12), (column + 0.28, y - 0.12))
     return ax
 
 
 def forecast(
-    time: np.ndarray, actual: np.ndarray, forecasts: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    time: Array, actual: Array, forecasts: Mapping[str, tuple[Array, Array]],
     split: Any = None, ylabel: str = "", ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw a series and what was forecast of it.
+    """Draw a series and forecasts of it.
 
     time, actual: (N,), the truth. forecasts: label to (times, values). split: the time at which the
-    training part ends, drawn as an upright line.
+    training part ends, drawn as a vertical line.
     """
     ax = _axes(ax, 10, 4.5)
     ax.plot(time, actual, color="black", linewidth=1.6, label="actual")

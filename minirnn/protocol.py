@@ -1,5 +1,9 @@
-"""What a layer is: a dictionary of parameters and two functions. There is no base class to inherit;
-any object of this form can be trained, stacked and gradient-checked.
+"""What a layer is: a dictionary of parameters and two functions. There is no base class to inherit.
+
+Any object with ``params``, ``forward`` and ``backward`` can be trained by ``fit``, stacked in a
+``Sequential`` and gradient-checked. More members are optional; each makes one more thing work, and
+``OPTIONAL`` lists them with what is assumed of a layer that does not have them. A complete cell of
+45 lines is in ``tests/test_protocol.py``.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ class Layer(Protocol):
     """One layer or a whole model. Axes: T time, B batch; x is (T, B, D), or what the layer says."""
 
     @property
-    def params(self) -> Mapping[str, np.ndarray]:
+    def params(self) -> Mapping[str, Array]:
         """The parameters by name; optimizers change the arrays in place."""
         ...
 
@@ -64,19 +68,96 @@ class Layer(Protocol):
     ) -> Forward:
         """Returns y, the final state, and the cache: all that ``backward`` needs to know.
 
-        lengths: (B,), for padded sequences. Past its end a sequence's state is carried on, its y is
-        zero, and what x holds does not matter. training, rng: for layers that draw while training.
+        lengths: (B,), for padded sequences. Past the end of a sequence its state stays as it is,
+            its y is zero, and what x holds does not matter.
+        training, rng: for layers that draw random numbers while training.
         """
         ...
 
     def backward(self, dy: Any, cache: Any, dstate: State = None) -> Backward:
-        """Given dy and the gradient of the final state, returns dx (None where x is not real), the
-        gradient of the initial state, and those of the parameters, with the keys of ``params``.
+        """Given dy and the gradient of the final state (None for zeros), returns dx (None where x
+        holds tokens), the gradient of the initial state, and those of the parameters, under the
+        same names as in ``params``.
         """
         ...
 
 
-def map_tree(function: Callable, *trees: Any) -> Any:
+# Members that a layer may have, and what is assumed where it has none.
+OPTIONAL: dict[str, Any] = {
+    # step(x, state=None, params=None) -> (y, state): one time step, x (B, D). With params, a
+    # dictionary used in place of the layer's own, it must also compute with complex numbers.
+    # Enables: streaming, fast sampling, gradcheck with method="complex".
+    "step": None,
+    # The names of the arrays in the state, in their order; the first is the layer's output.
+    # Enables: names in gradcheck; with zero_state also ``trace``.
+    "state_names": (),
+    # zero_state(B) -> the state that forward starts from, for B sequences.
+    # Enables: ``trace``, ``rtrl``, ``jacobians``, a decoder in a Seq2Seq.
+    "zero_state": None,
+    # One letter for each block of columns in the parameters, hidden_size columns a block.
+    # Enables: gradcheck says which gate is wrong; ``trace`` shows da_i, da_f, ... from grads["b"].
+    "gates": (),
+    "hidden_size": None,
+    # gate_values(cache) -> {"i": (T, B, H), ...}. Enables: gates in ``trace``.
+    "gate_values": None,
+    # output_shape(x) -> the shape of y for an x of this shape, such as ("T", "B", 3). Letters are
+    # sizes that are not known; x is None where nothing is known, and so is the answer. Raises
+    # ValueError where x does not fit. Enables: a model is refused when it is built, not when it is
+    # first called; its picture shows shapes.
+    "output_shape": None,
+    # False: the layer needs the whole sequence at once. Then truncated BPTT, Checkpoint and
+    # ``sample`` refuse it.
+    "streams": True,
+    # The layers that this one is made of, by name. The state is then a list with one entry for
+    # each, and their parameters are named "part.name".
+    "parts": {},
+}
+# To be saved and shown, a layer keeps each argument of its constructor (except rng) as an attribute
+# of the same name; see ``minirnn.description``.
+
+
+def optional(layer: Any, name: str) -> Any:
+    """An optional member of a layer, or what is assumed where the layer does not have it."""
+    return getattr(layer, name, OPTIONAL[name])
+
+
+def require(layer: Any, member: str, user: str, place: str = "model: ") -> Any:
+    """An optional member without which ``user`` cannot work."""
+    value = optional(layer, member)
+    if value is None or value == ():
+        raise TypeError(f"{place}{type(layer).__name__} has no {member}, which {user} needs")
+    return value
+
+
+Shape: TypeAlias = tuple[int | str, ...]
+
+
+def output_shape(layer: Any, x: Shape | None) -> Shape | None:
+    """The shape of a layer's output for an x of this shape; None where it is not known."""
+    own = optional(layer, "output_shape")
+    return None if own is None else own(x)
+
+
+def fitting(x: Shape | None, *expected: Shape) -> Shape:
+    """That one of the expected shapes which x has, or the first where x is not known. A letter
+    stands for any size."""
+    for shape in expected:
+        if x is None or (len(x) == len(shape) and all(map(_may_be_equal, x, shape))):
+            return shape
+    got = () if x is None else x
+    same_axes = [shape for shape in expected if len(shape) == len(got)] or expected
+    text = " or ".join(checks.shape_text(shape) for shape in same_axes)
+    raise ValueError(f"x: expected shape {text}, got {checks.shape_text(got)}")
+
+
+def _may_be_equal(n: int | str, m: int | str) -> bool:
+    return isinstance(n, str) or isinstance(m, str) or n == m
+
+
+# ---- States -------------------------------------------------------------------------------------
+
+
+def map_tree(function: Callable[..., Any], *trees: Any) -> Any:
     """Apply a function to the arrays of a state, or of several of the same form."""
     if trees[0] is None:
         return None
@@ -85,48 +166,56 @@ def map_tree(function: Callable, *trees: Any) -> Any:
     return function(*trees)
 
 
-def leaves(tree: Any) -> list[np.ndarray]:
+def leaves(tree: Any) -> list[Array]:
     """The arrays of a state, in their order."""
-    found: list[np.ndarray] = []
-    map_tree(found.append, tree)
-    return found
+    arrays: list[Array] = []
+    map_tree(arrays.append, tree)
+    return arrays
 
 
-def named_leaves(layer: Any, state: State) -> Iterator[tuple[str, np.ndarray]]:
+def named_leaves(layer: Any, state: State) -> Iterator[tuple[str, Array]]:
     """The arrays of a state with their names: h, c; of a model 0.h, 0.c, 1.h, ..."""
-    parts = getattr(layer, "parts", {})
+    parts = optional(layer, "parts")
     if parts and state is not None:
         for (name, part), s in zip(parts.items(), state, strict=True):
             yield from ((f"{name}.{leaf}", a) for leaf, a in named_leaves(part, s))
     else:
         arrays = leaves(state)
-        names = getattr(layer, "state_names", None) or [f"state{k}" for k in range(len(arrays))]
+        names = optional(layer, "state_names") or [f"state{k}" for k in range(len(arrays))]
         yield from zip(names, arrays, strict=False)
 
 
-def zero_state(layer, B):
-    """The initial state of a layer for B sequences; None for one without a state."""
-    return layer.zero_state(checks.size(B, "B")) if hasattr(layer, "zero_state") else None
+def zero_state(layer: Any, B: int) -> State:
+    """The initial state of a layer for B sequences; None for a layer without a state."""
+    own = optional(layer, "zero_state")
+    return None if own is None else own(checks.size(B, "B"))
 
 
-def without_step(layer) -> str:
-    """The name of a part that has no one-step function; empty if all have one."""
-    for part in getattr(layer, "parts", {}).values():
+def without_step(layer: Any) -> str:
+    """The kind of a part that has no one-step function; empty if all have one."""
+    for part in optional(layer, "parts").values():
         if without_step(part):
             return without_step(part)
-    return "" if getattr(layer, "step", None) else type(layer).__name__
+    return "" if optional(layer, "step") else type(layer).__name__
 
 
-def check_streams(model, x, target):
-    """Raise ValueError unless the model can run on from a state, with an output at every step."""
-    for part in getattr(model, "parts", {}).values():
-        check_streams(part, x, target)
-    if not getattr(model, "streams", True):
+def check_streaming(model: Any) -> None:
+    """Raise ValueError unless the model can take a sequence in pieces."""
+    for part in optional(model, "parts").values():
+        check_streaming(part)
+    if not optional(model, "streams"):
         kind = type(model).__name__
         raise ValueError(f"model: {kind} needs the whole sequence, and cannot take it in pieces")
+
+
+def check_streams(model: Any, x: Array, target: Array) -> None:
+    """Raise ValueError unless the model can take x in pieces, with a target for every step."""
+    check_streaming(model)
     if x.ndim < 2 or target.shape[:2] != x.shape[:2]:
         raise ValueError(f"target: expected one a step, {x.shape[:2]}, got shape {target.shape}")
 
+
+# ---- Without caches -----------------------------------------------------------------------------
 
 _caching = contextvars.ContextVar("caching", default=True)
 
@@ -135,10 +224,10 @@ _caching = contextvars.ContextVar("caching", default=True)
 def no_cache() -> Iterator[None]:
     """``with no_cache():`` recurrent layers compute the same, but keep nothing for ``backward``.
 
-    ``RNN.forward``, ``LSTM.forward`` and ``GRU.forward`` then return None in the cache's place,
-    and take less time and memory: for the use of a model, like PyTorch's ``no_grad``. It holds for
-    the thread that says it, and ends with the block. (A generator that yields within the block
-    leaves it on for its caller.)
+    ``RNN.forward``, ``LSTM.forward`` and ``GRU.forward`` then return None in place of the cache,
+    and take less time and memory. This is for the use of a trained model, like PyTorch's
+    ``no_grad``. It holds for the current thread until the end of the block. (A generator that
+    yields within the block leaves it on for its caller.)
     """
     before = _caching.set(False)
     try:

@@ -157,7 +157,7 @@ def test_saturation_counts_open_and_shut_steps():
         (
             lambda: mr.trace(mr.Linear(2, 3), np.ones((2, 1, 2))),
             TypeError,
-            "expected RNN, LSTM, GRU or a model of them",
+            "expected a recurrent layer",
         ),
         (
             lambda: measure.jacobians(mr.RNN(2, 3), np.ones((2, 3, 2))),

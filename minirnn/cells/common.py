@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
+from minirnn.description import Shown
 from minirnn.engine import threads
 from minirnn.engine.jit import inline
 from minirnn.engine.memory import empty
 from minirnn.padding import padding_of, zero_at
-from minirnn.protocol import Backward, Forward, caching, quiet
+from minirnn.protocol import Backward, Forward, Shape, caching, fitting, quiet
 
 
 def steps_kept(T: int) -> int:
@@ -18,7 +19,7 @@ def steps_kept(T: int) -> int:
     return T if caching() else 1
 
 
-class Cell:
+class Cell(Shown):
     """A recurrent layer: x (T, B, input_size) to y (T, B, hidden_size).
 
     A kind of cell adds its parameters and three methods: ``_step``, one time step in plain NumPy;
@@ -45,6 +46,16 @@ class Cell:
     def _set_params(self, **initial: np.ndarray) -> None:
         self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
         self._shapes = {name: p.shape for name, p in initial.items()}
+
+    def output_shape(self, x: Shape | None) -> Shape:
+        """The shape of y for an x of this shape; see ``minirnn.protocol``."""
+        fitting(x, ("T", "B", self.input_size))
+        return "T", "B", self.hidden_size
+
+    def gate_values(self, cache: Any) -> dict[str, np.ndarray]:
+        """Each gate's values at every step (T, B, H), for ``trace``."""
+        gates = columns(cache.gates, len(self.cached_gates)) if self.cached_gates else []
+        return dict(zip(self.cached_gates, gates, strict=True))
 
     def zero_state(self, B):
         """The state of zeros that ``forward`` starts from."""

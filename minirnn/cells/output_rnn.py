@@ -28,10 +28,11 @@ import numpy as np
 from minirnn import checks
 from minirnn.activations import dtanh, tanh
 from minirnn.cells.initializers import glorot_uniform
+from minirnn.description import Shown
 from minirnn.engine.jit import jit
 from minirnn.engine.products import add_product, panels, times, weight_gradients
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Backward, Forward, quiet
+from minirnn.protocol import Backward, Forward, Shape, fitting, quiet
 
 
 class OutputRNNCache(NamedTuple):
@@ -80,7 +81,7 @@ def free_backward(da, do, du, told, h, W_y_T, W_o_T):
                     do[t - 1, row, k] += du[t, row, k]
 
 
-class OutputRNN:
+class OutputRNN(Shown):
     """Layer with output recurrence: x (T, B, input_size) to y (T, B, output_size).
 
     x alone runs free; x = (x, outputs), with the true outputs (T, B, K) of the same steps, is
@@ -107,6 +108,11 @@ class OutputRNN:
         order = ("W_x", "W_y", "b", "W_o", "b_o")
         self.params = {name: initial[name].astype(self.dtype) for name in order}
         self._shapes = {name: p.shape for name, p in self.params.items()}
+
+    def output_shape(self, x: Shape | None) -> Shape:
+        """The shape of y for an x of this shape; see ``minirnn.protocol``."""
+        fitting(x, ("T", "B", self.input_size))
+        return "T", "B", self.output_size
 
     def zero_state(self, B):
         """The state of zeros that ``forward`` starts from."""

@@ -1,12 +1,19 @@
 """Save a model to one file, and load it in another process.
 
 The file (see ``npz``) holds an array for each parameter, and what the model is made of: the kind
-of each layer with its arguments. Only minirnn's own layers are known by name.
+of each layer with its arguments. minirnn's layers are known by name. Layers of your own are saved
+too, if they keep each argument of their constructor (except rng) as an attribute of the same name;
+to load them, name their classes: ``load(path, layers=[MyCell])``.
 """
+
+from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from minirnn import checks
 from minirnn.cells.gru import GRU
@@ -14,6 +21,7 @@ from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
+from minirnn.description import MISSING, arguments, is_layer
 from minirnn.files.npz import read_arrays, write_arrays
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -37,30 +45,29 @@ KINDS: dict[str, Any] = {
         Seq2Seq,
     )
 }  # fmt: skip
-ELSEWHERE = {  # arguments that a layer keeps under another name
-    ("Bidirectional", "forward_layer"): "forward",
-    ("Bidirectional", "backward_layer"): "backward",
-    ("AttentionPool", "input_size"): "memory_size",
-}
 
 
-def save(model: Layer, path: str | os.PathLike) -> None:
+def save(model: Layer, path: str | os.PathLike[str]) -> None:
     """Write a model to ``path``: its layers, their sizes and options, and all parameters.
 
-    Raises TypeError for a layer that is not one of minirnn's own, and OSError.
+    Raises TypeError for a layer that cannot be saved, and OSError.
     """
     write_arrays(checks.path(path, "path"), {"model": describe(model)}, model.params)
 
 
-def load(path: str | os.PathLike) -> Layer:
+def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     """The model that ``save`` has written.
+
+    layers: the classes of layers that are not minirnn's own. They are called with the arguments
+    that the file holds, and with ``rng=0`` if they take it.
 
     Raises ValueError for a file that is cut off, changed, of another kind, or of a later version,
     and OSError.
     """
+    kinds = KINDS | {checks.function(kind, "layers").__name__: kind for kind in layers}
     header, arrays = read_arrays(checks.path(path, "path"))
     try:
-        model = build(header["model"])
+        model = build(header["model"], kinds)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: no model can be built of it ({error!r})") from None
     expected = {name: (p.shape, p.dtype) for name, p in model.params.items()}
@@ -72,41 +79,48 @@ def load(path: str | os.PathLike) -> Layer:
 
 
 def describe(layer: Any) -> dict[str, Any]:
-    """What a layer was made with, as JSON; its parameters' values are left out."""
+    """What a layer was made with, as JSON; the values of its parameters are left out."""
     kind = type(layer).__name__
-    if KINDS.get(kind) is not type(layer):
-        raise TypeError(f"model: expected minirnn's own layers, got {type(layer)!r}")
-    own: dict[str, Any] = {"kind": kind}
-    for name, argument in inspect.signature(type(layer)).parameters.items():
-        if name in ("rng", "forget_bias"):  # of the values at the start
-            continue
-        if argument.kind is argument.VAR_POSITIONAL:
-            own[name] = [describe(part) for part in layer.layers]
-            continue
-        name_there = ELSEWHERE.get((kind, name), name)
-        value = getattr(layer, "parts", {}).get(name_there)
-        value = getattr(layer, name_there, None) if value is None else value
-        if (kind, name) == ("LSTMVariant", "variant"):
-            value = str(value).removeprefix("variant ")
-        if hasattr(value, "forward"):
-            own[name] = describe(value)
-        else:
-            own[name] = str(value) if name == "dtype" else value
-    return own
+    if KINDS.get(kind, type(layer)) is not type(layer):
+        raise TypeError(f"model: expected a layer of another name than minirnn's {kind}")
+    return {"kind": kind} | {p.name: _as_json(value, kind, p.name) for p, value in arguments(layer)}
 
 
-def build(own: dict[str, Any]) -> Any:
+def _as_json(value: Any, kind: str, name: str) -> Any:
+    if value is MISSING:
+        raise TypeError(
+            f"model: {kind} does not keep its argument {name} as an attribute, which save needs"
+        )
+    if is_layer(value):
+        return describe(value)
+    if isinstance(value, (tuple, list)):
+        return [_as_json(v, kind, name) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise TypeError(f"model: {name} of {kind}: expected a number or a text, got {value!r:.80}")
+    return value
+
+
+def build(own: dict[str, Any], kinds: dict[str, Any] = KINDS) -> Any:
     """The layer that ``describe`` has described."""
     own = dict(own)
-    kind = KINDS[own.pop("kind")]
-    names = inspect.signature(kind).parameters
+    name = own.pop("kind")
+    if name not in kinds:
+        raise KeyError(f"{name} is not a layer of minirnn; pass its class, layers=[{name}]")
+    names = inspect.signature(kinds[name]).parameters
     if unknown := own.keys() - names.keys():
-        raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
+        raise ValueError(f"{name} has no {sorted(unknown)}")
+
+    def value_of(described: Any) -> Any:
+        if isinstance(described, list):
+            return [value_of(d) for d in described]
+        return build(described, kinds) if isinstance(described, dict) else described
+
     positional: list[Any] = []
-    for name, value in own.items():
-        if names[name].kind is inspect.Parameter.VAR_POSITIONAL:
-            positional = [build(part) for part in value]
-        elif isinstance(value, dict):
-            own[name] = build(value)
-    named = {n: v for n, v in own.items() if names[n].kind is not inspect.Parameter.VAR_POSITIONAL}
-    return kind(*positional, **named, **({"rng": 0} if "rng" in names else {}))
+    named = {"rng": 0} if "rng" in names else {}
+    for argument, described in own.items():
+        if names[argument].kind is inspect.Parameter.VAR_POSITIONAL:
+            positional = value_of(described)
+        else:
+            named[argument] = value_of(described)
+    return kinds[name](*positional, **named)

@@ -1,7 +1,7 @@
 """Attention: every query looks at all steps of a memory, and gets a weighted mean of them.
 
 Axes: S queries, T steps of memory, B batch; features Q of a query, M of the memory, A in between.
-The weights come from a score of each query against a *key* made of each step of the memory::
+The weights come from a score of each query against the *key* of each step of the memory::
 
     k[t] = m[t] W_m                                 (additive: + b)
     e[s,t] = score(q[s], k[t])
@@ -22,89 +22,113 @@ Backward, line by line from the last (``dname``: derivative of the loss with res
     dm[t] += dk[t] W_m^T     dW_m = sum_t m[t]^T dk[t]     db = sum_t dk[t]
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.cells.initializers import glorot_uniform
+from minirnn.description import Shown
 from minirnn.engine.products import times, weight_gradients
 from minirnn.padding import padding_of, zero_at
-from minirnn.protocol import Backward, Forward, quiet
+from minirnn.protocol import Array, Backward, Numbers, Seed, Shape, fitting, quiet
+
+Grads = dict[str, Array]
 
 
 class AttentionCache(NamedTuple):
-    """What ``backward`` needs to know of the forward pass, and what is worth looking at."""
+    """What ``backward`` needs to know of the forward pass, and the weights, to be looked at."""
 
-    q: np.ndarray  # (S, B, Q)
-    m: np.ndarray  # (T, B, M)
-    k: np.ndarray  # (T, B, A): keys
-    weights: np.ndarray  # (S, B, T): alpha
-    kept: Any  # of the score
-    past_end: np.ndarray | None  # (T, B) bool
+    q: Array  # (S, B, Q)
+    m: Array  # (T, B, M)
+    k: Array  # (T, B, A): keys
+    weights: Array  # (S, B, T): alpha
+    u: Array | None  # additive: (S, B, T, A), the tanh of the score
+    past_end: Array | None  # (T, B) bool
     made_by: str  # the kind and the sizes of the layer
 
 
-class LuongAttention:
+class LuongAttention(Shown):
     """Multiplicative attention: queries x (S, B, query_size) to contexts y (S, B, memory_size).
 
     Parameters: ``W_m`` (memory_size, query_size). The memory (T, B, memory_size) is passed as
     ``state``: it is read and stays as it is, and ``dstate`` is its gradient. ``lengths`` (B,) are
-    those of the memory. The weights are in ``cache.weights`` (S, B, T), to be looked at.
+    those of the memory. The weights are in ``cache.weights`` (S, B, T).
     In a ``Seq2Seq`` the query is the decoder's output, *after* its step.
     """
 
-    state_names = ("memory",)
-    before_step = False  # whether a Seq2Seq asks before the decoder's step, and tells it the answer
+    state_names: tuple[str, ...] = ("memory",)
+    before_step = False  # in a Seq2Seq: whether it looks before the decoder's step
 
-    def __init__(self, query_size, memory_size, rng=None, dtype=np.float64):
+    def __init__(
+        self, query_size: int, memory_size: int, rng: Seed = None, dtype: DTypeLike = np.float64
+    ) -> None:
         self._set_sizes(query_size, memory_size, query_size, dtype)
         W_m = glorot_uniform(checks.generator(rng), memory_size, query_size)
         self.params = {"W_m": W_m.astype(self.dtype)}
 
-    def _set_sizes(self, query_size, memory_size, attention_size, dtype):
+    def _set_sizes(
+        self, query_size: int, memory_size: int, attention_size: int, dtype: DTypeLike
+    ) -> None:
         self.query_size = checks.size(query_size, "query_size", 0)
         self.memory_size = checks.size(memory_size, "memory_size")
         self.attention_size = checks.size(attention_size, "attention_size")
         self.dtype = checks.float_dtype(dtype)
 
-    def keys(self, m):
+    def output_shape(self, x: Shape | None) -> Shape:
+        """The shape of y for an x of this shape; see ``minirnn.protocol``."""
+        fitting(x, ("S", "B", self.query_size))
+        return "S", "B", self.memory_size
+
+    def keys(self, m: Array) -> Array:
         """What the queries are compared with, computed once for a memory m: (T, B, A)."""
         k = times(m, self.params["W_m"])
         return k + self.params["b"] if "b" in self.params else k
 
-    def keys_backward(self, dk, m):
-        """Returns dm, and the gradients of the parameters that the keys are made with."""
+    def keys_backward(self, dk: Array, m: Array) -> tuple[Array, Grads]:
+        """Returns dm, and the gradients of the parameters that the keys are computed with."""
         dW_m, db = weight_gradients(dk, m, 1)
         grads = {"W_m": dW_m}
         if "b" in self.params:
             grads["b"] = db
         return times(dk, self.params["W_m"].T), grads
 
-    def look(self, q, m, k, past_end=None):
+    def look(
+        self, q: Array, m: Array, k: Array, past_end: Array | None = None
+    ) -> tuple[Array, AttentionCache]:
         """Contexts (S, B, M) of the queries q (S, B, Q), and the cache."""
-        e, kept = self._score(q, k)
+        e, u = self._score(q, k)
         weights = masked_softmax(e, past_end)
         y = np.einsum("sbt,tbm->sbm", weights, m)
-        return y, AttentionCache(q, m, k, weights, kept, past_end, self._kind())
+        return y, AttentionCache(q, m, k, weights, u, past_end, self._kind())
 
-    def look_backward(self, dy, cache):
-        """Returns dq, dm (but for the part through the keys), dk, and the gradients."""
-        q, m, k, alpha, kept, *_ = cache
+    def look_backward(self, dy: Array, cache: AttentionCache) -> tuple[Array, Array, Array, Grads]:
+        """Returns dq, dm (without the part through the keys), dk, and the gradients."""
+        q, m, k, alpha, u, *_ = cache
         dalpha = np.einsum("sbm,tbm->sbt", dy, m)
         dm = np.einsum("sbt,sbm->tbm", alpha, dy)
         de = alpha * (dalpha - np.sum(alpha * dalpha, axis=-1, keepdims=True))
-        dq, dk, grads = self._score_backward(de, q, k, kept)
+        dq, dk, grads = self._score_backward(de, q, k, u)
         return dq, dm, dk, grads
 
-    def _score(self, q, k):
+    def _score(self, q: Array, k: Array) -> tuple[Array, Array | None]:
         return np.einsum("sba,tba->sbt", q, k), None
 
-    def _score_backward(self, de, q, k, kept):
+    def _score_backward(self, de: Array, q: Array, k: Array, u: Any) -> tuple[Array, Array, Grads]:
         return np.einsum("sbt,tba->sba", de, k), np.einsum("sbt,sba->tba", de, q), {}
 
     @quiet
-    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+    def forward(
+        self,
+        x: Numbers,
+        state: Any = None,
+        lengths: Numbers | None = None,
+        training: bool = False,
+        rng: Seed = None,
+    ) -> tuple[Array, Any, AttentionCache]:
         """Returns the contexts y (S, B, M), the memory, and the cache. x, state: see the class."""
         m = checks.array(state, "state", ("T", "B", self.memory_size), self.dtype)
         q = checks.array(x, "x", ("S", m.shape[1], self.query_size), self.dtype)
@@ -113,18 +137,18 @@ class LuongAttention:
         y, cache = self.look(q, m, self.keys(m), past_end)
         return y, m, cache
 
-    def checked(self, cache):
-        """The cache, if it is one of a layer like this."""
+    def checked(self, cache: AttentionCache) -> AttentionCache:
+        """The cache, if a layer of this kind and size made it."""
         cache = checks.cache_type(cache, AttentionCache)
         if cache.made_by != self._kind():
             raise ValueError(f"cache: made by {cache.made_by}, given to {self._kind()}")
         return cache
 
-    def _kind(self):
+    def _kind(self) -> str:
         return f"{type(self).__name__} {checks.shape_text(p.shape for p in self.params.values())}"
 
     @quiet
-    def backward(self, dy, cache, dstate=None) -> Backward:
+    def backward(self, dy: Numbers | None, cache: AttentionCache, dstate: Any = None) -> Backward:
         """Returns the gradients of the queries, of the memory, and of the parameters."""
         q, m, _, _, _, past_end, _ = self.checked(cache)
         dy = checks.gradient(dy, (*q.shape[:2], m.shape[-1]), self.dtype)
@@ -141,27 +165,37 @@ class BahdanauAttention(LuongAttention):
     """Additive attention: queries x (S, B, query_size) to contexts y (S, B, memory_size).
 
     Parameters: ``W_m`` (memory_size, attention_size), ``b`` and ``v`` (attention_size,), ``W_q``
-    (query_size, attention_size). All else as in ``LuongAttention``, but that in a ``Seq2Seq`` the
-    query is the decoder's hidden state *before* its step, which then gets the context as an input.
+    (query_size, attention_size). Everything else is as in ``LuongAttention``, except that in a
+    ``Seq2Seq`` the query is the decoder's hidden state *before* its step. The step then gets the
+    context as an input.
     """
 
     before_step = True
 
-    def __init__(self, query_size, memory_size, attention_size, rng=None, dtype=np.float64):
+    def __init__(
+        self,
+        query_size: int,
+        memory_size: int,
+        attention_size: int,
+        rng: Seed = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
         self._set_sizes(query_size, memory_size, attention_size, dtype)
-        Q, M, A, rng = query_size, memory_size, attention_size, checks.generator(rng)
+        Q, M, A, rng = self.query_size, memory_size, attention_size, checks.generator(rng)
         initial = {"W_m": glorot_uniform(rng, M, A), "b": np.zeros(A)}
         initial["v"] = glorot_uniform(rng, A, 1)[:, 0]
-        if Q:  # 0: there is nothing to ask, see pooling
+        if Q:  # with 0 there is no query, see pooling
             initial["W_q"] = glorot_uniform(rng, Q, A)
         self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
 
-    def _score(self, q, k):
+    def _score(self, q: Array, k: Array) -> tuple[Array, Array]:
         a = k.transpose(1, 0, 2)[None]  # (1, B, T, A)
         u = np.tanh(times(q, self.params["W_q"])[:, :, None] + a if "W_q" in self.params else a)
         return np.einsum("sbta,a->sbt", u, self.params["v"]), u
 
-    def _score_backward(self, de, q, k, u):
+    def _score_backward(
+        self, de: Array, q: Array, k: Array, u: Array
+    ) -> tuple[Array, Array, Grads]:
         dv = np.einsum("sbt,sbta->a", de, u)
         da = de[..., None] * self.params["v"] * (1 - u * u)
         dk, dqW = da.sum(axis=0).transpose(1, 0, 2), da.sum(axis=2)
@@ -170,7 +204,7 @@ class BahdanauAttention(LuongAttention):
         return times(dqW, self.params["W_q"].T), dk, {"v": dv, "W_q": weight_gradients(dqW, q)[0]}
 
 
-def masked_softmax(e, past_end=None):
+def masked_softmax(e: Array, past_end: Array | None = None) -> Array:
     """Softmax of e (..., B, T) over T, zero where past_end (T, B); zero for an empty sequence."""
     if past_end is not None:
         e = np.where(past_end.T, -np.inf, e)

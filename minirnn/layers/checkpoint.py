@@ -1,32 +1,47 @@
 """Gradient checkpointing through time (Chen et al. 2016; Gruslys et al. 2016): memory for time.
 
-BPTT keeps every step's gates until the backward pass comes by. For a very long sequence that is too
-much. Here it is run in pieces, of which only the states between them are kept; ``backward`` goes
-from the last piece to the first, and runs each forward once more to have its cache::
+BPTT keeps the gates of every step until the backward pass. For a very long sequence that is too
+much. Here the sequence is run in pieces, and only the states between them are kept. ``backward``
+goes from the last piece to the first, and runs each forward once more to get its cache::
 
     forward     piece 0  s1  piece 1  s2  piece 2            keeps x and the states
     backward    piece 2 again from s2, and back;  piece 1 again from s1, and back;  ...
 
-The result is BPTT's, but for the rounding of the sum over the steps. Beside x and y, the memory is
-that of ``T / every`` states and of one piece's cache; the price is one forward pass more.
+The result is that of BPTT, except for the rounding of the sum over the steps. Besides x and y, it
+needs memory for ``T / every`` states and for the cache of one piece. The price is one more forward
+pass.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn import checks
-from minirnn.layers.container import Container
-from minirnn.protocol import Backward, Forward, check_streams, map_tree, no_cache
+from minirnn.layers.container import Container, PartShapes
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Numbers,
+    Seed,
+    Shape,
+    State,
+    check_streaming,
+    map_tree,
+    no_cache,
+    require,
+)
 
 
 class CheckpointCache(NamedTuple):
     """What ``Checkpoint.backward`` needs to know of the forward pass."""
 
-    x: np.ndarray  # (T, B, ...)
+    x: Array  # (T, B, ...)
     states: list[Any]  # at the beginning of each piece, and the final one
     seeds: list[int | None]  # of each piece
-    lengths: np.ndarray  # (B,)
+    lengths: Array  # (B,)
     training: bool
     shape: tuple[int, ...]  # of y
 
@@ -37,22 +52,41 @@ class Checkpoint(Container):
     model: any that can run on from a state, with an output at every step.
     """
 
-    def __init__(self, model, every):
+    def __init__(self, model: Layer, every: int) -> None:
         super().__init__(model=model)
         self.every = checks.size(every, "every")
+        check_streaming(model)
+        self.part_shapes(None)
 
-    def _pieces(self, T):
+    def part_shapes(self, x: Shape | None) -> tuple[PartShapes, Shape | None]:
+        """The shape that the model gets, and the shape of y."""
+        y = self.part_output("model", x)
+        if y is not None and len(y) != 3:
+            text = checks.shape_text(y)
+            raise ValueError(f"model: expected an output at every step (T, B, K), got {text}")
+        return {"model": x}, y
+
+    def _pieces(self, T: int) -> list[slice]:
         return [slice(t, min(t + self.every, T)) for t in range(0, T, self.every)]
 
-    def forward(self, x, state=None, lengths=None, training=False, rng=None) -> Forward:
+    def forward(
+        self,
+        x: Numbers,
+        state: State = None,
+        lengths: Numbers | None = None,
+        training: bool = False,
+        rng: Seed = None,
+    ) -> tuple[Array, list[State], CheckpointCache]:
         """Returns y, the final state, and the cache. Arguments as for the model."""
         x = checks.numbers(x, "x")
         (state,) = self.split(state, "state")
-        check_streams(self.parts["model"], x, x)  # x also as the target: only (T, B) matters
+        if x.ndim < 2:
+            raise ValueError(f"x: expected a sequence (T, B, ...), got shape {x.shape}")
         lengths = checks.lengths(lengths, *x.shape[:2])
-        # A dropout must draw the same again in backward: each piece has a seed of its own.
-        rng = None if rng is None else checks.generator(rng)
-        states, seeds = [state], []
+        # Dropout must draw the same again in backward, so each piece has its own seed.
+        rng = checks.generator(rng) if training or rng is not None else None
+        states: list[State] = [state]
+        seeds: list[int | None] = []
         for piece in self._pieces(len(x)):
             seeds.append(None if rng is None else int(rng.integers(2**63)))
             with no_cache():
@@ -65,28 +99,45 @@ class Checkpoint(Container):
         cache = CheckpointCache(x, states, seeds, lengths, training, y.shape)
         return y, [states[-1]], cache
 
-    def _run(self, x, piece, state, lengths, training, seed):
-        left = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
-        return self.parts["model"].forward(x[piece], state, left, training, seed)
+    def _run(
+        self,
+        x: Array,
+        piece: slice,
+        state: State,
+        lengths: Array,
+        training: bool,
+        seed: int | None,
+    ) -> Any:
+        rest = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
+        with self.at("model") as model:
+            return model.forward(x[piece], state, rest, training, seed)
 
-    def backward(self, dy, cache, dstate=None) -> Backward:
+    def backward(
+        self, dy: Numbers | None, cache: CheckpointCache, dstate: State = None
+    ) -> tuple[Any, list[State], dict[str, Array]]:
         """Returns dx, the gradient of the initial state, and those of the parameters."""
         x, states, seeds, lengths, training, shape = checks.cache_type(cache, CheckpointCache)
         (dstate,) = self.split(dstate, "dstate")
         dy = None if dy is None else checks.gradient(dy, shape)
-        model, dxs = self.parts["model"], []
+        dxs = []
         total = {name: np.zeros_like(p) for name, p in self.params.items()}
         pieces = self._pieces(len(x))
         for k in reversed(range(len(pieces))):
             _, _, again = self._run(x, pieces[k], states[k], lengths, training, seeds[k])
-            dx, dstate, grads = model.backward(None if dy is None else dy[pieces[k]], again, dstate)
+            own = None if dy is None else dy[pieces[k]]
+            with self.at("model") as model:
+                dx, dstate, grads = model.backward(own, again, dstate)
             dxs.append(dx)
             for name, g in grads.items():
                 total[f"model.{name}"] += g
         return None if dxs[0] is None else np.concatenate(dxs[::-1]), [dstate], total
 
-    def step(self, x, state=None, params=None):
+    def step(
+        self, x: Numbers, state: State = None, params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, list[State]]:
         """One time step of the model."""
         (state,) = self.split(state, "state")
-        y, state = self.parts["model"].step(x, state, self.own_params(params, "model"))
+        with self.at("model") as model:
+            step = require(model, "step", "Checkpoint.step", "")
+            y, state = step(x, state, self.own_params(params, "model"))
         return y, [state]

@@ -110,14 +110,44 @@ def test_no_damaged_file_loads_as_another_model(at, change, cut):
         os.unlink(path)
 
 
+class Mine(mr.LSTM):
+    """A layer of one's own, with an argument of each kind that a file can hold."""
+
+    def __init__(self, size, *, scale=1.0, name=None, sizes=(1,), inner=None, rng=None):
+        super().__init__(size, 2, rng=rng)
+        self.size, self.scale, self.name, self.sizes, self.inner = size, scale, name, sizes, inner
+
+
+def test_layers_of_one_s_own_come_back(tmp_path):
+    inner = mr.Linear(2, 3, dtype="float32")
+    mine = Mine(np.int64(1), scale=np.float32(0.5), name="a", sizes=[2, 3], inner=inner)
+    mr.save(mr.Sequential(mine), tmp_path / "m.npz")
+    other = mr.load(tmp_path / "m.npz", layers=[Mine]).layers[0]
+    assert (other.size, other.scale, other.name, other.sizes) == (1, 0.5, "a", [2, 3])
+    assert repr(other.inner) == "Linear(2, 3, dtype='float32')"
+    assert all((other.params[name] == p).all() for name, p in mine.params.items())
+    with pytest.raises(TypeError, match="layers: expected a function"):
+        mr.load(tmp_path / "m.npz", layers=["Mine"])
+
+
 def test_what_cannot_be_saved(tmp_path):
-    class Mine(mr.LSTM):
+    class LSTM(mr.LSTM):
         pass
+
+    class Forgets(mr.LSTM):
+        def __init__(self, size, extra=1):
+            super().__init__(size, size)
+            self.size = size
 
     file = tmp_path / "m.npz"
     file.write_bytes(b"old")
-    with pytest.raises(TypeError, match="minirnn's own layers"):
-        mr.save(mr.Sequential(Mine(1, 2)), file)
+    for layer, words in [
+        (LSTM(1, 2), "expected a layer of another name than minirnn's LSTM"),
+        (Forgets(2), "Forgets does not keep its argument extra"),
+        (Mine(1, name=b"bytes"), "name of Mine: expected a number or a text, got b'bytes'"),
+    ]:
+        with pytest.raises(TypeError, match=words):
+            mr.save(mr.Sequential(layer), file)
     with pytest.raises(OSError):
         mr.save(mr.RNN(1, 2), tmp_path / "nowhere" / "m.npz")
     assert file.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1

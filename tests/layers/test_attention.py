@@ -158,11 +158,14 @@ def test_decoding_returns_where_it_looked():
 
 
 def test_a_bridge_is_asked_for_where_the_states_do_not_fit():
-    model = mr.Seq2Seq(mr.LSTM(2, 3), mr.Embedding(5, 2), mr.GRU(2, 4), mr.Linear(4, 5))
+    parts = mr.LSTM(2, 3), mr.Embedding(5, 2), mr.GRU(2, 4), mr.Linear(4, 5)
     x = np.ones((3, 1, 2)), np.zeros((2, 1), int)
-    with pytest.raises(ValueError, match=r"bridge: expected Linear\(6, 4\)"):
-        model.forward(x)
-    bridged = mr.Seq2Seq(*list(model.parts.values()), bridge=mr.Linear(6, 4))
+    for bridge in (None, mr.Linear(6, 5)):
+        with pytest.raises(ValueError, match=r"bridge: expected Linear\(6, 4\)"):
+            mr.Seq2Seq(*parts, bridge=bridge)
+    with pytest.raises(ValueError, match=r"layer bridge, Linear\(5, 4\): x: .*, got \(B, 6\)"):
+        mr.Seq2Seq(*parts, bridge=mr.Linear(5, 4))
+    bridged = mr.Seq2Seq(*parts, bridge=mr.Linear(6, 4))
     assert bridged.forward(x)[0].shape == (2, 1, 5)
 
 

@@ -1,0 +1,161 @@
+"""How layers show themselves: ``repr``, a model as a tree, and the place of an error in a model.
+
+All of it, and what ``save`` writes, comes from one source: the arguments of the constructor, each
+of which a layer keeps as an attribute (or a part) of the same name.
+"""
+
+from __future__ import annotations
+
+import html
+import inspect
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn import checks
+from minirnn.protocol import Shape, optional, output_shape
+
+# Arguments of the initial values only. They are neither kept nor shown nor saved.
+OF_INITIAL_VALUES = ("rng", "forget_bias")
+MISSING: Any = inspect.Parameter.empty
+
+
+def is_layer(value: Any) -> bool:
+    """Whether a value has the two functions of a layer."""
+    return hasattr(value, "forward") and hasattr(value, "backward") and not isinstance(value, type)
+
+
+def arguments(layer: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """The parameters of a layer's constructor, each with its value, ``MISSING`` where the layer
+    does not keep it."""
+    try:
+        parameters = inspect.signature(type(layer)).parameters
+    except ValueError:  # an object of the C world has none
+        return
+    for name, parameter in parameters.items():
+        if name in OF_INITIAL_VALUES:
+            continue
+        value = optional(layer, "parts").get(name, getattr(layer, name, MISSING))
+        if name == "variant":  # the cells remember it together with its name
+            value = str(value).removeprefix("variant ")
+        yield parameter, _dtype_name(value) if name == "dtype" else value
+
+
+def _dtype_name(dtype: Any) -> Any:
+    return dtype if dtype is MISSING else str(np.dtype(dtype))
+
+
+def layer_text(layer: Any, parts: bool = True) -> str:
+    """A layer as it is written in Python: ``GRU(2, 4, reset='before')``.
+
+    Options are shown where they differ from their default. parts: whether to show layers within.
+    """
+    if not isinstance(layer, Shown) and type(layer).__repr__ is not object.__repr__:
+        return repr(layer)  # a layer of the user's own that knows how to show itself
+    words = []
+    for parameter, value in arguments(layer):
+        if parameter.kind is parameter.VAR_POSITIONAL and isinstance(value, (tuple, list)):
+            words += [_value_text(v) for v in value if parts]
+            continue
+        default, text = parameter.default, _value_text(value)
+        default = _dtype_name(default) if parameter.name == "dtype" else default
+        if default is not MISSING and text in (_value_text(default), _value_text(MISSING)):
+            continue
+        if is_layer(value) and not parts:
+            continue
+        positional = default is MISSING and parameter.kind is not parameter.KEYWORD_ONLY
+        words.append(text if positional else f"{parameter.name}={text}")
+    return f"{type(layer).__name__}({', '.join(words)})"
+
+
+def _value_text(value: Any) -> str:
+    if value is MISSING:
+        return "..."
+    return layer_text(value) if is_layer(value) else repr(value)
+
+
+class Shown:
+    """A layer whose ``repr`` is the Python expression that makes one like it."""
+
+    def __repr__(self) -> str:
+        return layer_text(self)
+
+
+# ---- A model as a tree --------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """One layer of a model."""
+
+    place: str  # "1.forward", as in the names of its parameters
+    text: str
+    shape: str  # of its output
+    parameters: str  # their number
+
+
+def rows(layer: Any, place: str = "", x: Shape | None = None) -> list[Row]:
+    """A layer and those that it is made of, from the first to the last."""
+    parts = optional(layer, "parts")
+    y = output_shape(layer, x)
+    shape = "" if y is None else checks.shape_text(y)
+    number = "" if parts else f"{sum(p.size for p in layer.params.values()):,}"
+    listed = [Row(place, layer_text(layer, parts=False), shape, number)]
+    inputs = layer.part_shapes(x)[0] if hasattr(layer, "part_shapes") else {}
+    for name, part in parts.items():
+        listed += rows(part, f"{place}.{name}".lstrip("."), inputs.get(name))
+    return listed
+
+
+def _table(model: Any) -> list[Row]:
+    own, *listed = rows(model)
+    total = {id(p): p.size for p in model.params.values()}  # an array used twice counts once
+    title = Row(
+        "", type(model).__name__ if own.text.endswith("()") else own.text, "output", "parameters"
+    )
+    return [title, *listed, Row("", "total", "", f"{sum(total.values()):,}")]
+
+
+def tree(model: Any) -> str:
+    """A model as a table: the place of each layer, the layer, its output and its parameters."""
+    table = _table(model)
+    a, b, c, d = (max(len(row[k]) for row in table) for k in range(4))
+    lines = [f"{r.place:<{a}}  {r.text:<{b}}  {r.shape:<{c}}  {r.parameters:>{d}}" for r in table]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def html_table(model: Any) -> str:
+    """The same for a notebook."""
+
+    def line(row: Row, cell: str) -> str:
+        left = "".join(
+            f"<{cell} style='text-align:left'>{html.escape(t)}</{cell}>" for t in row[:3]
+        )
+        return f"<tr>{left}<{cell} style='text-align:right'>{row.parameters}</{cell}></tr>"
+
+    title, *listed = _table(model)
+    body = "".join(line(row, "td") for row in listed)
+    return f"<table><thead>{line(title, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+# ---- The place of an error ----------------------------------------------------------------------
+
+
+class At:
+    """``with At("1", layer):`` an error within begins with the place, "layer 1, Linear(5, 1): "."""
+
+    __slots__ = ("layer", "place")
+
+    def __init__(self, place: str, layer: Any) -> None:
+        self.place, self.layer = place, layer
+
+    def __enter__(self) -> Any:
+        return self.layer
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is not ValueError and kind is not TypeError:
+            return
+        # What an inner layer has noted; the places of the layers around it go in front.
+        place, text = getattr(error, "in_layer", ("", f"{layer_text(self.layer)}: {error}"))
+        error.in_layer = f"{self.place}.{place}".rstrip("."), text
+        error.args = ("layer {}, {}".format(*error.in_layer),)
