@@ -23,12 +23,13 @@ from minirnn.training.losses import Loss
 from minirnn.training.optim import Optimizer, clip_grad_norm
 
 # (x, target), (x, target, lengths) or (x, target, lengths, mask)
-Batch: TypeAlias = (
+BatchLike: TypeAlias = (
     tuple[Numbers, Numbers]
     | tuple[Numbers, Numbers, Any]
     | tuple[Numbers, Numbers, Any, Numbers | None]
 )
-Data: TypeAlias = Batch | Iterable[Batch] | Callable[[np.random.Generator], Iterable[Batch]]
+Batches: TypeAlias = Iterable[BatchLike]
+Data: TypeAlias = BatchLike | Batches | Callable[[np.random.Generator], Batches]
 WholeBatch: TypeAlias = tuple[Any, Any, Any, Any]  # with None in place of what is not there
 
 HELP = "A lower learning rate, max_norm=1.0 or scaled inputs usually help."

@@ -211,7 +211,7 @@ def test_texts(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["only english", "\tva", "a\t"])
-def test_phrases_that_are_none(line, tmp_path, monkeypatch):
+def test_a_line_that_is_no_phrase_is_refused(line, tmp_path, monkeypatch):
     (tmp_path / "engfra").mkdir()
     (tmp_path / "engfra" / "fra_first10000.txt").write_text(f"Go.\tVa !\n{line}\n")
     monkeypatch.setenv("MINIRNN_DATA", str(tmp_path))
@@ -220,7 +220,7 @@ def test_phrases_that_are_none(line, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("row", ["2012-01-03,1,2,x,4", "2012-01-03,1,2", "yesterday,1,2,3,4"])
-def test_prices_that_are_none(row, tmp_path, monkeypatch):
+def test_a_row_without_prices_is_refused(row, tmp_path, monkeypatch):
     (tmp_path / "msft").mkdir()
     file = tmp_path / "msft" / "MSFT_2012_2017.csv"
     file.write_text(f"Date,Open,High,Low,Close\n2012-01-02,1,2,3,4\n{row}\n")
@@ -232,7 +232,7 @@ def test_prices_that_are_none(row, tmp_path, monkeypatch):
         stock.load()
 
 
-def test_the_digits_that_come_along():
+def test_the_digits_in_the_package():
     (x, y), (x_test, y_test) = images.digits()
     assert x.shape == (1297, 8, 8) and x_test.shape == (500, 8, 8) and x.max() == 16
     assert sorted(set(y)) == list(range(10)) and len(y_test) == 500
