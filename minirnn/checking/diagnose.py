@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minirnn.checking.derivatives import Problem
+from minirnn.protocol import optional
 
 GATE_WORDS = {"i": "input gate", "f": "forget gate", "g": "candidate g", "o": "output gate",
               "r": "reset gate", "z": "update gate", "n": "candidate n"}  # fmt: skip
@@ -44,8 +45,8 @@ def diagnose(problem: Problem, report: Any, compare: Callable[[Problem], Any]) -
 
     report: the ``gradcheck.Report`` that ``compare(problem)`` has made.
     """
-    parts = getattr(problem.layer, "parts", None)
-    if parts is not None:
+    parts = optional(problem.layer, "parts")
+    if parts:
         return _which_part(parts, report)
     if isinstance(problem.x, tuple):
         return "wrong: " + ", ".join(row.name for row in report.rows if row.wrong), ""
@@ -85,8 +86,8 @@ class Symptoms:
         parts = {row.name: row.wrong for row in report.rows if row.wrong}
         self.wrong = set(parts)
         self.params = {row.name for row in report.rows if row.name[1:] in layer.params}
-        self.gates = tuple(getattr(layer, "gates", ()))
-        self.has_c = "c" in getattr(layer, "state_names", ())
+        self.gates = tuple(optional(layer, "gates"))
+        self.has_c = "c" in optional(layer, "state_names")
         self.steps = next(
             (row.shape[0] for row in report.rows if row.name == "dx" and len(row.shape) == 3), 1
         )

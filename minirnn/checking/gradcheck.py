@@ -28,7 +28,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.checking.derivatives import Problem, directions_in, measure_central, measure_complex
 from minirnn.checking.diagnose import diagnose
-from minirnn.protocol import Array, Layer, Numbers, Seed, State
+from minirnn.protocol import Array, Layer, Numbers, Seed, State, optional
 
 TOLERANCE = {"central": 1e-7, "complex": 1e-12, "directional": 1e-7}
 MOVE = 0.1  # how far the parameters are moved, since one that is zero hides errors
@@ -195,10 +195,10 @@ def block_labels(layer: Any, name: str, shape: tuple[int, ...]) -> list[tuple[st
     if name == "dx":
         return [(f"t = {t}", t) for t in range(shape[0])] if len(shape) == 3 else [("all", ...)]
     param = name[1:]
-    while "." in param and hasattr(layer, "parts"):
+    while "." in param and optional(layer, "parts"):
         part, param = param.split(".", 1)
         layer = layer.parts[part]
-    gates = getattr(layer, "gates", ())
+    gates = optional(layer, "gates")
     if gates and param in getattr(layer, "params", ()):
         H = layer.hidden_size
         if shape[-1] == len(gates) * H:
