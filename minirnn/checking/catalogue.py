@@ -3,6 +3,8 @@
 A layer that is missing here is a layer without a gradient check.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,12 +26,12 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Layer
+from minirnn.protocol import Layer, Seed
 
 V = 5  # tokens, of the layers that take tokens
 
 
-def two_ways(D, H, merge="concat", **options):
+def two_ways(D: int, H: int, merge: Any = "concat", **options: Any) -> Bidirectional:
     return Bidirectional(GRU(D, H, **options), LSTM(D, H, **options), merge)
 
 
@@ -93,7 +95,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
 }  # fmt: skip
 
 
-def make(name: str, D: int = 2, H: int = 3, rng: Any = 0, dtype: Any = "float64") -> Layer:
+def make(name: str, D: int = 2, H: int = 3, rng: Seed = 0, dtype: Any = "float64") -> Layer:
     """The layer of that name, from D features to H."""
     return LAYERS[name](D, H, rng=rng, dtype=dtype)
 
@@ -107,7 +109,7 @@ class Example(NamedTuple):
 
 
 def example(
-    name: str, rng: Any = 0, T: int = 4, B: int = 3, D: int = 2, H: int = 3, ragged: bool = False
+    name: str, rng: Seed = 0, T: int = 4, B: int = 3, D: int = 2, H: int = 3, ragged: bool = False
 ) -> Example:
     """A random input of the kind that the layer takes, with lengths if ``ragged``."""
     rng = np.random.default_rng(rng)

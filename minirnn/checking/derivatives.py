@@ -1,25 +1,49 @@
-"""The derivative of a layer's forward pass, measured entry by entry, and what ``backward`` says.
+"""The derivative of a layer's forward pass, measured entry by entry, and what ``backward`` returns.
 
-The loss is a random projection of everything that comes out, ``sum(R_y * y) + sum(R_s * state)``,
-so that no error can hide in an output that the loss does not see. It is measured for every *source*
-apart: the output of each step, and each part of the final state.
+The loss is a random projection of all outputs, ``sum(R_y * y) + sum(R_s * state)``, so that no
+error can hide in an output that the loss does not see. Its derivative is measured for each *source*
+by itself: the output of each step, and each part of the final state.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minirnn import checks
-from minirnn.protocol import leaves, map_tree, named_leaves, without_step
+from minirnn.protocol import (
+    Array,
+    Forward,
+    Layer,
+    Numbers,
+    Seed,
+    State,
+    leaves,
+    map_tree,
+    named_leaves,
+    without_step,
+)
+
+Arrays: TypeAlias = dict[str, Array]  # by the name of the gradient
 
 COMPLEX_STEP = 1e-30
+FIRST_STEP = 0.02  # of finite differences, relative to the value, or absolute for values below 1
+SHORTER = 8  # a step with which the result is in doubt is divided by this ...
+STEPS = 6  # ... and so many steps are tried
+ROUNDING = 3e-15  # of a sum of outputs, relative to the largest output
+ENOUGH = 0.1  # a doubt of this part of the tolerance is small enough
 
 
 class Problem:
     """A layer, a point at which to check it, and the projection that makes its outputs a loss."""
 
-    def __init__(self, layer, x, state, lengths, training, rng, generator):
-        self.layer, self.rest, self.generator = layer, (lengths, training, rng), generator
+    def __init__(
+        self, layer: Layer, x: Numbers, state: State, lengths: Any, training: bool, rng: Seed,
+        generator: np.random.Generator,
+    ) -> None:  # fmt: skip
+        self.layer: Any = layer
+        self.rest, self.generator = (lengths, training, rng), generator
         self.state = state
         # Whole numbers may be tokens, so they stay what they are until backward returns a dx.
         parts = [
@@ -39,28 +63,29 @@ class Problem:
         self.source_names = names + [f"final {name}" for name, _ in named_leaves(layer, self.R_s)]
         self.inputs = _by_name(self.x, dx)
 
-    def at(self, steps: int, zero_state: bool = False) -> "Problem":
+    def at(self, steps: int, zero_state: bool = False) -> Problem:
         """The same layer on the first ``steps`` steps only, without lengths."""
         state = map_tree(np.zeros_like, self.state) if zero_state else self.state
-        rest = (None, *self.rest[1:], self.generator)
-        return Problem(self.layer, self.x[:steps], state, *rest)
+        _, training, rng = self.rest
+        return Problem(self.layer, self.x[:steps], state, None, training, rng, self.generator)
 
-    def forward(self):
-        return self.layer.forward(self.x, self.state, *self.rest)
+    def forward(self) -> Forward:
+        result: Forward = self.layer.forward(self.x, self.state, *self.rest)
+        return result
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> Arrays:
         """Everything to differentiate with respect to, by the name of its gradient."""
         states = {f"d{name}0": s for name, s in named_leaves(self.layer, self.state)}
         params = {f"d{name}": p for name, p in self.layer.params.items()}
         return {**self.inputs, **states, **params}
 
-    def outputs(self) -> np.ndarray:
-        """Everything that comes out of the forward pass, in one row."""
+    def outputs(self) -> Array:
+        """All outputs of the forward pass, in one row."""
         y, final, _ = self.forward()
         return _row(y, final)
 
-    def outputs_by_steps(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
-        """The same by a loop of one-step functions, at arrays that may be complex."""
+    def outputs_by_steps(self, arrays: Arrays) -> Array:
+        """The outputs once more, by a loop of ``step``, whose arrays may be complex."""
         x = arrays.get("dx", self.x)
         values = iter([arrays[f"d{name}0"] for name, _ in named_leaves(self.layer, self.state)])
         state = map_tree(lambda s: next(values), self.state)
@@ -77,7 +102,7 @@ class Problem:
         last = np.array(ys)[lengths - 1, np.arange(B)]
         return _row(np.array(ys) if self.steps else last, state)
 
-    def written(self, source: int | None = None) -> dict[str, np.ndarray]:
+    def written(self, source: int | None = None) -> Arrays:
         """What ``backward`` returns, for the whole loss or for one source of it."""
         R_y, R_s = self.R_y.copy(), map_tree(np.copy, self.R_s)
         for k, R in enumerate([*(R_y if self.steps else [R_y]), *leaves(R_s)]):
@@ -87,18 +112,18 @@ class Problem:
         result |= {f"d{name}0": d for name, d in named_leaves(self.layer, dstate)}
         result |= {f"d{name}": g for name, g in grads.items()}
         for name, a in self.arrays().items():
-            if np.shape(result.get(name)) != a.shape or name not in result:
-                got = np.shape(result[name]) if name in result else f"none, only {list(result)}"
+            got = np.shape(result[name]) if name in result else f"none, only {list(result)}"
+            if got != a.shape:
                 raise ValueError(f"backward: {name}: expected shape {a.shape}, got {got}")
         return {name: np.asarray(result[name]) for name in self.arrays()}
 
     def faults(self) -> list[str]:
-        """What would make right mathematics look wrong, or wrong mathematics right."""
+        """What a layer does that would make the comparison meaningless."""
         if not np.array_equal(self.outputs(), self.outputs()):
-            return ["forward gives two answers to one question: draw from rng alone"]
+            return ["forward gives two results for one input: draw from rng alone"]
         _, _, cache = self.forward()
 
-        def grads(scale, dy):
+        def grads(scale: float, dy: Array) -> list[Array]:
             dx, _, grads = self.layer.backward(dy, cache, map_tree(lambda R: scale * R, self.R_s))
             return [np.array(g) for g in (*grads.values(), *_by_name(dx, dx).values())]
 
@@ -115,31 +140,31 @@ class Problem:
             faults.append("backward is not linear in dy: does it clip or normalise?")
         return faults
 
-    def by_source(self, row: np.ndarray) -> np.ndarray:
-        """Project a row of outputs, one sum a source."""
+    def by_source(self, row: Array) -> Array:
+        """Project a row of outputs: one sum for each source."""
         sizes = [self.R_y[0].size] * self.steps or [self.R_y.size]
         sizes += [s.size for s in leaves(self.R_s)]
         return np.add.reduceat(row * _row(self.R_y, self.R_s), np.cumsum([0, *sizes[:-1]]))
 
 
-def _as_float(x, dx):
+def _as_float(x: Any, dx: Any) -> Any:
     if isinstance(x, tuple):
         return tuple(_as_float(*pair) for pair in zip(x, dx or [None] * len(x), strict=True))
     return x if dx is None else x.astype(np.float64)
 
 
-def _by_name(x, dx):
+def _by_name(x: Any, dx: Any) -> Arrays:
     """The real inputs among x: {"dx": x}, or {"dx[0]": x[0], ...} where x is a tuple."""
     if isinstance(x, tuple):
         return {f"dx[{k}]": x[k] for k in range(len(x)) if dx is not None and dx[k] is not None}
     return {} if dx is None else {"dx": x}
 
 
-def _row(y, final):
+def _row(y: Array, final: State) -> Array:
     return np.concatenate([np.ravel(a) for a in [y, *leaves(final)]])
 
 
-def directions_in(problem: Problem, one: bool) -> dict[str, np.ndarray]:
+def directions_in(problem: Problem, one: bool) -> Arrays:
     """For each array the directions (n, size) to change it in: each entry alone, or, if ``one``, a
     single random direction of length 1."""
     found = {}
@@ -149,7 +174,7 @@ def directions_in(problem: Problem, one: bool) -> dict[str, np.ndarray]:
     return found
 
 
-def measure_central(problem: Problem, tol: float, directions: dict) -> tuple[dict, dict]:
+def measure_central(problem: Problem, tol: float, directions: Arrays) -> tuple[Arrays, Arrays]:
     """Derivatives by finite differences, for each array (sources, directions), and their doubt."""
     measured, doubt = {}, {}
     for name, array in problem.arrays().items():
@@ -158,10 +183,13 @@ def measure_central(problem: Problem, tol: float, directions: dict) -> tuple[dic
     return measured, doubt
 
 
-def _derivative(problem: Problem, array: np.ndarray, direction: np.ndarray, tol: float) -> tuple:
+def _derivative(
+    problem: Problem, array: Array, direction: Array, tol: float
+) -> tuple[Array, Array]:
+    """Along one direction, for each source, and its doubt."""
     original, direction = array.copy(), direction.reshape(array.shape)
 
-    def difference(step):
+    def difference(step: float) -> tuple[Array, Any]:
         array[...] = original + step * direction
         above = problem.outputs()
         array[...] = original - step * direction
@@ -169,30 +197,30 @@ def _derivative(problem: Problem, array: np.ndarray, direction: np.ndarray, tol:
         array[...] = original
         return problem.by_source(above - below) / (2 * step), np.abs(above).max()
 
-    best: tuple = ()
+    best: Any = ()
     least = np.inf
-    step = 0.02 * max(1.0, np.abs(original * direction).max())
-    for _ in range(6):
+    step = FIRST_STEP * max(1.0, np.abs(original * direction).max())
+    for _ in range(STEPS):
         (d1, size), (d2, _), (d4, _) = difference(step), difference(step / 2), difference(step / 4)
         r2, r4 = (4 * d2 - d1) / 3, (4 * d4 - d2) / 3
         result = (16 * r4 - r2) / 15
-        rounding = 3e-15 * size / step
+        rounding = ROUNDING * size / step
         doubt = np.abs(result - r4) / 4 + rounding
         if not best or doubt.max() < least:
             best, least = (result, doubt), doubt.max()
-        if np.all(doubt <= 0.1 * tol * np.abs(result).max() + 2 * rounding):
+        if np.all(doubt <= ENOUGH * tol * np.abs(result).max() + 2 * rounding):
             break
-        step /= 8
+        step /= SHORTER
     return best
 
 
-def measure_complex(problem: Problem) -> tuple[dict, dict]:
-    """Derivatives by the complex step, likewise."""
+def measure_complex(problem: Problem) -> tuple[Arrays, Arrays]:
+    """Derivatives by the complex step, for each array (sources, entries), and their doubt: none."""
     if without_step(problem.layer):
         kind = without_step(problem.layer)
-        raise ValueError(f"method: 'complex' needs a step function, which {kind} has not")
+        raise ValueError(f"method: 'complex' needs a step function, and {kind} has none")
     if isinstance(problem.x, tuple):
-        raise ValueError("method: 'complex' runs by steps of a single input, x is a tuple")
+        raise ValueError("method: 'complex' needs a single input, and x is a tuple of several")
     arrays = {name: a.astype(complex) for name, a in problem.arrays().items()}
     measured, doubt = {}, {}
     for name, array in arrays.items():

@@ -1,16 +1,19 @@
 """From a failed gradient check to the line that is wrong.
 
-A check of a whole sequence fails nearly everywhere, whatever the bug. So probe from simple to hard:
-one step from a zero state, one step from any state, two steps, and more. What can go wrong in one
-step cannot be the fault of the loop; what is right in one step and wrong in two is. Then look at
-*which* gradients are wrong: an error in da of a gate shows in that gate's part of dW_x, dW_h and db
-alike, and an error in one product shows in that product alone.
+A check of a whole sequence fails nearly everywhere, whatever the bug. So the probes go from simple
+to hard: one step from a zero state, one step from any state, two steps, and more. What is wrong in
+one step is not the fault of the loop; what is right in one step and wrong in two is. Then look at
+*which* gradients are wrong: an error in da of a gate shows in that gate's part of dW_x, dW_h and
+db, and an error in one product shows only in that product.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
 from minirnn.checking.derivatives import Problem
+from minirnn.protocol import optional
 
 GATE_WORDS = {"i": "input gate", "f": "forget gate", "g": "candidate g", "o": "output gate",
               "r": "reset gate", "z": "update gate", "n": "candidate n"}  # fmt: skip
@@ -42,8 +45,8 @@ def diagnose(problem: Problem, report: Any, compare: Callable[[Problem], Any]) -
 
     report: the ``gradcheck.Report`` that ``compare(problem)`` has made.
     """
-    parts = getattr(problem.layer, "parts", None)
-    if parts is not None:
+    parts = optional(problem.layer, "parts")
+    if parts:
         return _which_part(parts, report)
     if isinstance(problem.x, tuple):
         return "wrong: " + ", ".join(row.name for row in report.rows if row.wrong), ""
@@ -76,39 +79,67 @@ def _which_part(parts: Any, report: Any) -> tuple[str, str]:
     return f"layer {last} ({kind}), {names}", hint
 
 
+class Symptoms:
+    """Which gradients are wrong, as the table below asks for them."""
+
+    def __init__(self, layer: Any, report: Any) -> None:
+        parts = {row.name: row.wrong for row in report.rows if row.wrong}
+        self.wrong = set(parts)
+        self.params = {row.name for row in report.rows if row.name[1:] in layer.params}
+        self.gates = tuple(optional(layer, "gates"))
+        self.has_c = "c" in optional(layer, "state_names")
+        self.steps = next(
+            (row.shape[0] for row in report.rows if row.name == "dx" and len(row.shape) == 3), 1
+        )
+        # The outputs whose gradients are passed back wrongly: only those of the final state?
+        outputs = [name for name, error in report.sources.items() if error > report.tol]
+        self.only_finals = bool(outputs) and all(name.startswith("final") for name in outputs)
+        # A gate whose part of dW_x and of db is wrong has a wrong da.
+        of_gates = {n: [g for g in self.gates if f"gate {g}" in own] for n, own in parts.items()}
+        in_W, in_b = of_gates.get("dW_x", ()), of_gates.get("db", ())
+        self.da = [g for g in self.gates if g in in_W and g in in_b]
+        self.any_da = bool(self.da) or (not self.gates and {"dW_x", "db"} <= self.wrong)
+        # The same in words.
+        self.names = ", ".join(parts)
+        self.finals = " and ".join(name.replace("final ", "d") for name in outputs)
+        self.wrong_gates = " and ".join(GATE_WORDS.get(g, g) for g in self.da)
+        self.places = " and ".join(
+            f"{name} of the {', '.join(GATE_WORDS.get(g, g) for g in own)}" if own else name
+            for name, own in of_gates.items()
+        )
+
+
+# Condition, words, key of the hint. The first condition that holds is the diagnosis. In the rows
+# with ``steps > 1`` a single step is right, so the error is in what one step hands to another, or
+# in a sum over steps.
+TABLE: list[tuple[Callable[[Symptoms], bool], str, str]] = [
+    (lambda s: s.only_finals and not s.wrong <= {"dh0", "dc0"},
+     "gradient of the final state ({s.finals})", "final"),
+    (lambda s: s.steps > 1 and s.wrong <= s.params, "{s.names}, sum over time", "sum"),
+    (lambda s: s.steps > 1 and s.wrong == {"dx"}, "dx, the order of its steps", "order"),
+    (lambda s: s.steps > 1 and s.has_c and "o" not in s.da,
+     "dc handed from step t+1 to step t", "dc carry"),
+    (lambda s: s.steps > 1, "dh handed from step t+1 to step t", "dh carry"),
+    (lambda s: s.any_da and set(s.da) == set(s.gates),
+     "dh or the derivative of the activation", "derivative"),
+    (lambda s: s.any_da and "o" in s.gates and "o" not in s.da and {"i", "g"} <= set(s.da),
+     "dc, the path from the hidden state to the cell", "cell path"),
+    (lambda s: s.any_da and set(s.da) == {"r", "n"},  # dr is computed from da_n
+     "candidate n, derivative", "derivative"),
+    (lambda s: s.any_da, "{s.wrong_gates}, derivative", "derivative"),
+    (lambda s: "dW_x" in s.wrong, "{s.places}", "dW_x"),
+    (lambda s: "dW_h" in s.wrong, "{s.places}", "dW_h"),
+    (lambda s: "db" in s.wrong, "{s.places}", "db"),
+    (lambda s: "dx" in s.wrong, "{s.places}", "dx"),
+    (lambda s: "dh0" in s.wrong, "{s.places}", "dh0"),
+    (lambda s: "dc0" in s.wrong, "{s.places}", "dc0"),
+    (lambda s: bool(s.wrong), "{s.places}", ""),
+    (lambda s: True, "the sum of all outputs' gradients", ""),
+]  # fmt: skip
+
+
 def interpret(layer: Any, report: Any) -> tuple[str, str]:
     """What is wrong in the words of the equations, and the key of its hint."""
-    wrong = {row.name: row.wrong for row in report.rows if row.wrong}
-    bad_outputs = [name for name, error in report.sources.items() if error > report.tol]
-    only_finals = bad_outputs and all(name.startswith("final") for name in bad_outputs)
-    if only_finals and not set(wrong) <= {"dh0", "dc0"}:
-        finals = " and ".join(name.replace("final ", "d") for name in bad_outputs)
-        return f"gradient of the final state ({finals})", "final"
-
-    gates = tuple(getattr(layer, "gates", ()))
-    gates_in = {name: [g for g in gates if f"gate {g}" in labels] for name, labels in wrong.items()}
-    pre = [g for g in gates if g in gates_in.get("dW_x", ()) and g in gates_in.get("db", ())]
-    T = next((row.shape[0] for row in report.rows if row.name == "dx" and len(row.shape) == 3), 1)
-    if T > 1:
-        # One step is right, so what is wrong is what is handed from step to step, or the sum.
-        if set(wrong) <= {row.name for row in report.rows if row.name[1:] in layer.params}:
-            return f"{', '.join(wrong)}, sum over time", "sum"
-        if set(wrong) == {"dx"}:
-            return "dx, the order of its steps", "order"
-        if "c" in getattr(layer, "state_names", ()) and "o" not in pre:
-            return "dc handed from step t+1 to step t", "dc carry"
-        return "dh handed from step t+1 to step t", "dh carry"
-    if pre or (not gates and "dW_x" in wrong and "db" in wrong):
-        if set(pre) == set(gates):
-            return "dh or the derivative of the activation", "derivative"
-        if "o" in gates and "o" not in pre and {"i", "g"} <= set(pre):
-            return "dc, the path from the hidden state to the cell", "cell path"
-        if set(pre) == {"r", "n"}:  # dr comes out of da_n
-            pre = ["n"]
-        return f"{' and '.join(GATE_WORDS.get(g, g) for g in pre)}, derivative", "derivative"
-    name = next((n for n in ("dW_x", "dW_h", "db", "dx", "dh0", "dc0") if n in wrong), "")
-    listed = []
-    for n, letters in gates_in.items():
-        words = ", ".join(GATE_WORDS.get(g, g) for g in letters)
-        listed.append(f"{n} of the {words}" if words else n)
-    return " and ".join(listed) or "the sum of all outputs' gradients", name
+    symptoms = Symptoms(layer, report)
+    words, hint = next((words, hint) for holds, words, hint in TABLE if holds(symptoms))
+    return words.format(s=symptoms), hint

@@ -7,31 +7,38 @@ each parameter, of the input and of the initial state is measured and compared w
 - ``central``: finite differences of ``forward``. D(s) = (f(v + s) - f(v - s)) / 2s has an error in
   s^2, s^4, ...; from D(s), D(s/2), D(s/4) Richardson's extrapolation removes the first two, and how
   much the last extrapolation changed says how far to trust it. Where it changed much (a kink, a
-  large input), s is made smaller. So a wrong gradient is told from rounding.
+  large input), s is made smaller. So rounding is not taken for a wrong gradient.
 - ``complex``: the complex step ``Im f(v + ih) / h`` with h = 1e-30 (Squire & Trapp 1998), through a
   loop of the layer's plain one-step function. Nothing cancels: it is exact to rounding.
-- ``directional``: finite differences along one random direction in each array. This tells whether,
-  not where, an array's gradient is wrong; for a model of a million parameters it takes seconds.
+- ``directional``: finite differences along one random direction in each array. This finds whether
+  an array's gradient is wrong, not where; for a model of a million parameters it takes seconds.
 
 ``backward`` is linear in dy and dstate, so that it can be asked for one source at a time (the
 output of each step, each part of the final state): an error is traced to where it enters.
 """
 
+from __future__ import annotations
+
+import functools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from minirnn import checks
 from minirnn.checking.derivatives import Problem, directions_in, measure_central, measure_complex
 from minirnn.checking.diagnose import diagnose
+from minirnn.protocol import Array, Layer, Numbers, Seed, State, optional
 
 TOLERANCE = {"central": 1e-7, "complex": 1e-12, "directional": 1e-7}
+MOVE = 0.1  # how far the parameters are moved, since one that is zero hides errors
+ROUNDING = 1e-14  # relative to the largest entry of an array
+UNSURE = 1e-3, 1e-9  # a doubt above these, relative and absolute: the entry was not measured
 
 
-@dataclass
+@dataclass(repr=False)
 class Row:
-    """The comparison of one array of gradients."""
+    """The comparison of one array of gradients; it shows itself as its line of the table."""
 
     name: str  # "dW_x", "dx", "dh0"
     shape: tuple[int, ...]
@@ -42,10 +49,22 @@ class Row:
     written: float  # what backward says there
     measured: float
 
+    def __repr__(self) -> str:
+        return self.line(len(self.name) + 2)
 
-@dataclass
+    def line(self, width: int) -> str:
+        """One line of the table, two if the gradient is wrong; width: of the column of names."""
+        place = f"{list(self.index)}" + (f" {self.where}" if self.where != "all" else "")
+        line = f"{self.name:<{width}}{self.shape!s:<15}{self.error:>11.1e}   {place}"
+        if self.wrong:
+            line += f": written {self.written:.6g}, measured {self.measured:.6g}"
+            line += f"\n{'':<{width}}wrong: {', '.join(self.wrong)}"
+        return line
+
+
+@dataclass(repr=False)
 class Report:
-    """The result of ``gradcheck``; ``print`` it for the table and the verdict."""
+    """The result of ``gradcheck``; it shows itself as the table and the verdict."""
 
     ok: bool
     max_rel_error: float
@@ -57,15 +76,10 @@ class Report:
     hint: str = ""
     remarks: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         w = max([10, *(len(row.name) for row in self.rows)]) + 2
         lines = [f"{'gradient':<{w}}{'shape':<15}{'rel. error':>11}   worst at"]
-        for row in self.rows:
-            place = f"{list(row.index)}" + (f" {row.where}" if row.where != "all" else "")
-            lines.append(f"{row.name:<{w}}{row.shape!s:<15}{row.error:>11.1e}   {place}")
-            if row.wrong:
-                lines[-1] += f": written {row.written:.6g}, measured {row.measured:.6g}"
-                lines.append(f"{'':<{w}}wrong: {', '.join(row.wrong)}")
+        lines += [row.line(w) for row in self.rows]
         if self.sources:
             worst = max(self.sources, key=lambda name: self.sources[name])
             lines.append(f"{'by output':<{w + 15}}{self.sources[worst]:>11.1e}   {worst}")
@@ -76,8 +90,10 @@ class Report:
 
 
 def gradcheck(
-    layer, x, state=None, lengths=None, *, method="central", tol=None, training=False, rng=0
-) -> Report:
+    layer: Layer, x: Numbers, state: State = None, lengths: Any = None, *,
+    method: Literal["central", "complex", "directional"] = "central", tol: float | None = None,
+    training: bool = False, rng: Seed = 0,
+) -> Report:  # fmt: skip
     """Compare ``layer.backward`` with the measured derivative of ``layer.forward``.
 
     layer: any object with ``params`` (arrays of float64), ``forward`` and ``backward``; for
@@ -88,8 +104,8 @@ def gradcheck(
     tol: the largest relative error allowed, by default 1e-7 ("central") or 1e-12 ("complex").
     training, rng: passed to ``forward``; rng is a seed, so that every pass draws the same masks.
 
-    While they are checked the parameters are moved at random by about 0.1, since one that is zero
-    hides errors in what it is multiplied with; afterwards they are as before.
+    During the check the parameters are moved at random by about 0.1, since a parameter that is zero
+    hides errors in whatever it is multiplied by. Afterwards they are as before.
 
     Returns a ``Report``: ``report.ok``, ``report.max_rel_error``, ``print(report)``. If the
     gradient is wrong, its ``verdict`` says where the error was first seen when going from one
@@ -97,7 +113,7 @@ def gradcheck(
     """
     if not all(hasattr(layer, name) for name in ("params", "forward", "backward")):
         raise TypeError(f"layer: expected params, forward and backward, got {layer!r:.80}")
-    method = checks.choice(method, "method", TOLERANCE)
+    checks.choice(method, "method", TOLERANCE)
     tol = TOLERANCE[method] if tol is None else checks.number(tol, "tol", 0, low_included=False)
     for name, p in layer.params.items():
         if p.dtype != np.float64:
@@ -106,7 +122,7 @@ def gradcheck(
     generator = checks.generator(rng)
     try:
         for p in layer.params.values():
-            p += 0.1 * generator.normal(size=p.shape)
+            p += MOVE * generator.normal(size=p.shape)
         problem = Problem(layer, x, state, lengths, training, rng, generator)
         report = compare(problem, method, tol)
         faults = problem.faults()
@@ -115,7 +131,7 @@ def gradcheck(
         elif not report.ok and method == "directional":
             report.verdict = ", ".join(row.name for row in report.rows if row.wrong)
         elif not report.ok:
-            probe = lambda part: compare(part, method, tol)  # noqa: E731
+            probe = functools.partial(compare, method=method, tol=tol)
             report.verdict, report.hint = diagnose(problem, report, probe)
     finally:
         for name, p in original.items():
@@ -124,7 +140,7 @@ def gradcheck(
 
 
 def compare(problem: Problem, method: str, tol: float) -> Report:
-    """Measure, ask ``backward``, and say where they differ."""
+    """Measure the gradients, compute them by ``backward``, and report where they differ."""
     arrays, written = problem.arrays(), problem.written()
     if method == "complex":
         measured, doubt = measure_complex(problem)
@@ -139,7 +155,8 @@ def compare(problem: Problem, method: str, tol: float) -> Report:
         total = measured[name].sum(axis=0).reshape(array.shape)
         unsure = doubt[name].sum(axis=0).reshape(array.shape)
         error = relative_error(written[name], total, unsure, tol)
-        unknown = np.count_nonzero(unsure > 1e-3 * np.abs(total).max() + 1e-9)
+        relative, absolute = UNSURE
+        unknown = np.count_nonzero(unsure > relative * np.abs(total).max() + absolute)
         if unknown:
             remarks.append(f"{name}: {unknown} of {array.size} entries not measured, at a kink?")
             measurable = measurable and bool(unknown < array.size)
@@ -160,13 +177,13 @@ def compare(problem: Problem, method: str, tol: float) -> Report:
     return Report(ok, worst, tol, method, rows, sources, remarks=remarks)
 
 
-def relative_error(written, measured, doubt, tol):
+def relative_error(written: Array, measured: Array, doubt: Array, tol: float) -> Array:
     """|difference| over the larger of the two; where both are within rounding, the error is 0.
 
-    Rounding is what the measurement leaves in doubt, and 1e-14 of the array's largest entry.
+    Rounding is the doubt of the measurement plus ``ROUNDING`` times the array's largest entry.
     """
     size = np.maximum(np.abs(written), np.abs(measured))
-    rounding = doubt + 1e-14 * size.max(initial=0)
+    rounding = doubt + ROUNDING * size.max(initial=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.abs(written - measured) / np.maximum(size, rounding / tol)
     error[size == 0] = 0
@@ -174,14 +191,14 @@ def relative_error(written, measured, doubt, tol):
 
 
 def block_labels(layer: Any, name: str, shape: tuple[int, ...]) -> list[tuple[str, Any]]:
-    """The parts of a gradient worth telling apart, as (label, index): gates, or steps of dx."""
+    """The parts of a gradient reported by name, as (label, index): gates, or steps of dx."""
     if name == "dx":
         return [(f"t = {t}", t) for t in range(shape[0])] if len(shape) == 3 else [("all", ...)]
     param = name[1:]
-    while "." in param and hasattr(layer, "parts"):
+    while "." in param and optional(layer, "parts"):
         part, param = param.split(".", 1)
         layer = layer.parts[part]
-    gates = getattr(layer, "gates", ())
+    gates = optional(layer, "gates")
     if gates and param in getattr(layer, "params", ()):
         H = layer.hidden_size
         if shape[-1] == len(gates) * H:

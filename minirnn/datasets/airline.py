@@ -4,13 +4,17 @@ G. E. P. Box and G. M. Jenkins, *Time Series Analysis: Forecasting and Control*,
 values, from 112 to 622 thousand passengers, with a trend and a season that both grow.
 """
 
+from __future__ import annotations
+
 import csv
 from importlib import resources
 
 import numpy as np
 
+from minirnn.protocol import Array
 
-def load() -> tuple[np.ndarray, np.ndarray]:
+
+def load() -> tuple[Array, Array]:
     """The months (144,), as datetime64[M], and the passengers (144,), in thousands, as float64."""
     text = resources.files("minirnn.datasets").joinpath("airline.csv").read_text(encoding="utf-8")
     _, *rows = csv.reader(text.splitlines())

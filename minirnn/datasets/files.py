@@ -1,9 +1,9 @@
-"""Where the files of a data set are: in ``MINIRNN_DATA``, in the cache folder, or to be fetched.
+"""Where the files of a data set are: in ``MINIRNN_DATA``, in the cache folder, or on a server.
 
 ``find("mnist/train-labels-idx1-ubyte.gz")`` looks into the folder that the environment variable
 ``MINIRNN_DATA`` names, then into ``platformdirs.user_cache_dir("minirnn")`` (on Linux
-``~/.cache/minirnn``). What is in neither is downloaded into the latter from where its authors, or a
-mirror that everybody uses, have put it, and its checksum compared.
+``~/.cache/minirnn``). A file that is in neither is downloaded into the cache folder, from its
+authors or from a well-known mirror, and its checksum is compared.
 """
 
 import gzip
@@ -44,14 +44,16 @@ LARGEST = 1 << 30  # bytes of an unzipped file; no data set here is half as larg
 
 
 def find(path: str, progress: bool | None = None) -> Path:
-    """The file, downloaded if need be. Raises FileNotFoundError or OSError that says what to do."""
+    """The file, downloaded if necessary. Raises FileNotFoundError, or OSError with what to do."""
     found = local(path)
     if found is not None:
         return found
     places = ", ".join(str(folder) for folder in folders())
     help_ = f"Put the file there as {path}, or name another folder in MINIRNN_DATA."
     if path not in SOURCES:
-        raise FileNotFoundError(f"{path}: not found in {places}, and not to be downloaded. {help_}")
+        raise FileNotFoundError(
+            f"{path}: not found in {places}, and there is no download for it. {help_}"
+        )
     address, checksum = SOURCES[path]
     address += Path(path).name
     try:
@@ -73,10 +75,10 @@ def folders() -> list[Path]:
 
 
 def open_archive(path: Path) -> tarfile.TarFile:
-    """A tar.gz archive, to be read and not to be unpacked. Raises ValueError if it is not whole."""
+    """A tar.gz archive, which is read but not unpacked. Raises ValueError if it is not whole."""
     try:
         archive = tarfile.open(fileobj=io.BytesIO(unzipped(path)))  # noqa: SIM115
-        archive.getmembers()  # all of them now: a broken header is told here
+        archive.getmembers()  # read all headers now, so that a broken one is noticed here
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: not a whole tar.gz archive ({error})") from None
     return archive
@@ -102,9 +104,9 @@ def cache_folder() -> Path:
 
 
 def download(address: str, target: Path, checksum: str, progress: bool | None = None) -> Path:
-    """Fetch a file; what was cut off goes on where it ended, also in a later call.
+    """Fetch a file. An interrupted download continues where it stopped, also in a later call.
 
-    Until its checksum is right the file is called ``.part``. Raises OSError.
+    Until its checksum is found right the file has the ending ``.part``. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -113,16 +115,16 @@ def download(address: str, target: Path, checksum: str, progress: bool | None = 
             _fetch(address, part, progress)
             break
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing is left to fetch
-                break
-            raise OSError(f"the server says {error.code} {error.reason}") from error
+            with error:  # which is also the server's answer, to be closed
+                if error.code == 416:  # nothing is left to fetch
+                    break
+                raise OSError(f"the server says {error.code} {error.reason}") from error
         except (urllib.error.URLError, ConnectionError, TimeoutError, EOFError) as error:
             if attempt == TRIES - 1:
                 raise OSError(f"{getattr(error, 'reason', error)} ({TRIES} tries)") from error
     algorithm, expected = checksum.split(":")
     with open(part, "rb") as file:
-        found = hashlib.file_digest(file, algorithm) if hasattr(hashlib, "file_digest") else (
-            hashlib.new(algorithm, file.read()))  # fmt: skip
+        found = hashlib.file_digest(file, algorithm)
     if found.hexdigest() != expected:
         part.unlink()
         raise OSError(f"expected the {algorithm} {expected}, got {found.hexdigest()}")
@@ -130,13 +132,13 @@ def download(address: str, target: Path, checksum: str, progress: bool | None = 
     return target
 
 
-def _fetch(address, part, progress):
+def _fetch(address: str, part: Path, progress: bool | None) -> None:
     from tqdm import tqdm
 
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        if answer.status != 206:  # the server begins at the beginning
+        if answer.status != 206:  # the server sends all of it
             have = 0
         length = answer.headers.get("Content-Length")
         total = None if length is None else have + int(length)

@@ -1,23 +1,27 @@
 """Images and their labels: MNIST, CIFAR-10, and the small digits that come with the package."""
 
+from __future__ import annotations
+
 import csv
 import gzip
 import io
 from importlib import resources
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from minirnn.datasets.files import find, local, open_archive, unzipped
+from minirnn.protocol import Array
 
-Images = tuple[np.ndarray, np.ndarray]
+Images: TypeAlias = tuple[Array, Array]  # and their labels
 IDX_IMAGES, IDX_LABELS = 0x0803, 0x0801  # magic numbers: bytes, and 3 axes or 1
 
 
 def mnist(progress: bool | None = None) -> tuple[Images, Images]:
     """Training and test set of MNIST (LeCun et al. 1998): images (N, 28, 28) uint8, labels (N,).
 
-    N is 60000 and 10000. Raises ValueError for a file that is none of MNIST's.
+    N is 60000 and 10000. Raises ValueError for a file that is not an MNIST file.
     """
     parts = []
     for part in ("train", "t10k"):
@@ -29,7 +33,7 @@ def mnist(progress: bool | None = None) -> tuple[Images, Images]:
     return parts[0], parts[1]
 
 
-def read_idx(path: Path, magic: int) -> np.ndarray:
+def read_idx(path: Path, magic: int) -> Array:
     """A gzipped IDX file of bytes: a magic number, the size of each axis, the values."""
     data = unzipped(path)
     axes = magic & 0xFF
@@ -46,7 +50,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
 def digits() -> tuple[Images, Images]:
     """The UCI optical digits (Alpaydin & Kaynak 1998): images (N, 8, 8) of 0..16, labels (N,).
 
-    The first 1297 of the 1797, which come with the package, for training, the last 500 for testing.
+    All 1797 come with the package: the first 1297 for training, the last 500 for testing.
     """
     file = resources.files("minirnn.datasets").joinpath("digits.csv.gz")
     text = gzip.decompress(file.read_bytes()).decode("ascii")
@@ -58,14 +62,15 @@ def digits() -> tuple[Images, Images]:
 def cifar10(progress: bool | None = None) -> tuple[Images, Images]:
     """CIFAR-10 (Krizhevsky 2009) in the binary form: images (N, 32, 32, 3) uint8, labels (N,).
 
-    The whole archive if it is there, else the sample of 3500 and 500, else the archive is fetched.
+    The whole archive if it is on this machine, else the sample of 3500 and 500 images if that is,
+    else the archive is downloaded.
     """
     whole, sample = "cifar10/cifar-10-binary.tar.gz", "cifar10/cifar-10-binary-sample.tar.gz"
     return read_cifar10(local(whole) or local(sample) or find(whole, progress))
 
 
 def read_cifar10(path: Path) -> tuple[Images, Images]:
-    """Both sets out of the archive, which is read and never unpacked."""
+    """Both sets from the archive, which is read but not unpacked."""
     parts: dict[str, list[Images]] = {"data_batch": [], "test_batch": []}
     with open_archive(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
@@ -81,7 +86,7 @@ def read_cifar10(path: Path) -> tuple[Images, Images]:
     return train, test  # type: ignore[return-value]
 
 
-def _records(data, name):
+def _records(data: bytes, name: str) -> Images:
     if not data or len(data) % 3073:
         raise ValueError(f"{name}: expected records of 3073 bytes, got {len(data)} bytes")
     records = np.frombuffer(data, np.uint8).reshape(-1, 3073)
@@ -92,7 +97,7 @@ def _records(data, name):
     return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
 
-def smaller(images: np.ndarray, size: int) -> np.ndarray:
+def smaller(images: Array, size: int) -> Array:
     """Square images (N, S, S) reduced to (N, size, size), by the exact average over areas."""
     S = images.shape[1]
     # Weight of each old row in each new one: the length of their overlap, as a share.

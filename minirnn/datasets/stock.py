@@ -1,14 +1,17 @@
 """Daily prices of a share."""
 
+from __future__ import annotations
+
 import csv
 
 import numpy as np
 
 from minirnn.datasets.files import find
 from minirnn.datasets.texts import read
+from minirnn.protocol import Array
 
 
-def load(progress: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
+def load(progress: bool | None = None) -> tuple[Array, Array]:
     """Microsoft 2012 to 2017: days (1509,) as datetime64[D], and the mean of the open, high, low
     and close price (1509,), in dollars."""
     path = find("msft/MSFT_2012_2017.csv", progress)

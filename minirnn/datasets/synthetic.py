@@ -1,9 +1,13 @@
-"""Tasks that are made up, each to ask one question of a network."""
+"""Artificial tasks, each of which asks one question of a network."""
+
+from __future__ import annotations
 
 import numpy as np
 
+from minirnn.protocol import Array
 
-def adding(rng: np.random.Generator, T: int, B: int) -> tuple[np.ndarray, np.ndarray]:
+
+def adding(rng: np.random.Generator, T: int, B: int) -> tuple[Array, Array]:
     """The adding problem (Hochreiter & Schmidhuber 1997): can two numbers be remembered for long?
 
     Each step has a number in 0..1 and a mark, which is 1 at two steps, one in each half, and 0 at
@@ -22,7 +26,7 @@ START, END = 0, 1  # tokens of ``reverse``; its letters begin at 2
 
 def reverse(
     rng: np.random.Generator, B: int, longest: int, letters: int, shortest: int = 1
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Array, Array, Array]:
     """Sequences of letters to be written backwards: where in the source is the next letter?
 
     Returns the source (longest, B), its lengths (B,), and the target (longest + 2, B): the start
@@ -41,12 +45,12 @@ def reverse(
 # ---- Long lags: x (T, B, D), target (T, B) whole numbers, and mask (T, B), which steps count ----
 
 
-def copy_memory(rng: np.random.Generator, lag: int, B: int) -> tuple[np.ndarray, ...]:
+def copy_memory(rng: np.random.Generator, lag: int, B: int) -> tuple[Array, ...]:
     """Ten symbols of eight, ``lag`` blanks, then a mark and blanks: write the ten down again.
 
-    The copy task of Hochreiter & Schmidhuber (1997) in the form of Arjovsky et al. (2016). Who
-    remembers nothing and answers blank, and in the end any of the eight, has a cross-entropy of
-    ``10 ln 8 / (lag + 20)`` nats: 0.1733 for a lag of 100.
+    The copy task of Hochreiter & Schmidhuber (1997) in the form of Arjovsky et al. (2016). A model
+    that remembers nothing, so answers blank first and guesses one of eight at the end, has a
+    cross-entropy of ``10 ln 8 / (lag + 20)`` nats: 0.1733 for a lag of 100.
     """
     blank, mark, T = 8, 9, lag + 20
     symbols, given = rng.integers(0, 8, (10, B)), np.full((T, B), blank)
@@ -56,7 +60,7 @@ def copy_memory(rng: np.random.Generator, lag: int, B: int) -> tuple[np.ndarray,
     return np.eye(10)[given], target, np.ones((T, B), bool)
 
 
-def temporal_order(rng: np.random.Generator, lag: int, B: int) -> tuple[np.ndarray, ...]:
+def temporal_order(rng: np.random.Generator, lag: int, B: int) -> tuple[Array, ...]:
     """Among noise two symbols, X or Y each, the second ``lag`` / 2 or more steps before the end: in
     which order? (Hochreiter & Schmidhuber 1997, task 6a.) Four classes, answered at the last step.
     """
@@ -70,7 +74,7 @@ def temporal_order(rng: np.random.Generator, lag: int, B: int) -> tuple[np.ndarr
     return np.eye(6)[given], target, mask
 
 
-def parity(rng: np.random.Generator, lag: int, B: int) -> tuple[np.ndarray, ...]:
+def parity(rng: np.random.Generator, lag: int, B: int) -> tuple[Array, ...]:
     """``lag`` bits: is the number of ones even or odd? Answered at the last step."""
     bits = rng.integers(0, 2, (lag, B))
     target, mask = np.cumsum(bits, axis=0) % 2, np.zeros((lag, B), bool)

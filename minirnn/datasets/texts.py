@@ -1,8 +1,10 @@
 """Texts: characters, words, sentences with a label, phrases in two languages.
 
-Nothing is unpacked to disk and nothing unpickled. What a text file holds is decoded as UTF-8; where
-that fails, the error names file and offset.
+Archives are read without unpacking them to disk, and nothing is unpickled. Text files are decoded
+as UTF-8; where that fails, the error names the file and the offset.
 """
+
+from __future__ import annotations
 
 import re
 from collections import Counter
@@ -12,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from minirnn.datasets.files import find, open_archive
+from minirnn.protocol import Array
 
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "<eos>"
 
 
 def read(path: Path | str) -> str:
-    """A text file in UTF-8. Raises ValueError with the offset of the first byte that is none."""
+    """A text file in UTF-8. Raises ValueError with the offset of the first wrong byte."""
     data = Path(path).read_bytes()
     try:
         return data.decode("utf-8")
@@ -25,7 +28,7 @@ def read(path: Path | str) -> str:
         raise ValueError(f"{path}: not UTF-8 at offset {error.start} ({error.reason})") from None
 
 
-def characters(text: str) -> tuple[np.ndarray, list[str]]:
+def characters(text: str) -> tuple[Array, list[str]]:
     """A text as tokens (N,), and the character that each token stands for."""
     if not text:
         raise ValueError("text: expected at least one character, got none")
@@ -39,7 +42,7 @@ def shakespeare(progress: bool | None = None) -> str:
     return read(find("tinyshakespeare/input.txt", progress))
 
 
-def penn_treebank(progress: bool | None = None) -> tuple[list[np.ndarray], list[str]]:
+def penn_treebank(progress: bool | None = None) -> tuple[list[Array], list[str]]:
     """Training, validation and test words of the Penn Treebank as Mikolov has prepared it.
 
     Returns three arrays of tokens, 929589, 73760 and 82430 with the end of each line, and the
@@ -56,12 +59,12 @@ def penn_treebank(progress: bool | None = None) -> tuple[list[np.ndarray], list[
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words and the marks between them; ``<br />`` is nothing."""
+    """Lower-case words and the marks between them; ``<br />`` is left out."""
     return re.findall(r"[a-z0-9]+(?:'[a-z]+)?|[.,!?;:()]", text.replace("<br />", " ").lower())
 
 
 def words_of(text: str) -> list[str]:
-    """Likewise for any language: lower-case words with their accents, and the marks."""
+    """The same for any language: lower-case words with their accents, and the marks."""
     return re.findall(r"\w+(?:['\u2019]\w+)?|[^\w\s]", text.lower())
 
 
@@ -73,18 +76,18 @@ def vocabulary(texts: Iterable[Sequence[str]], size: int) -> dict[str, int]:
     return {PAD: 0, UNKNOWN: 1} | {w: k + 2 for k, w in enumerate(frequent)}
 
 
-def encode(text: Sequence[str], index: dict[str, int]) -> np.ndarray:
+def encode(text: Sequence[str], index: dict[str, int]) -> Array:
     """Words as tokens."""
     return np.array([index.get(w, 1) for w in text], np.int64)
 
 
-def imdb(progress: bool | None = None) -> tuple[tuple[list[str], np.ndarray], ...]:
+def imdb(progress: bool | None = None) -> tuple[tuple[list[str], Array], ...]:
     """Film reviews (Maas et al. 2011), 25000 for training, 25000 for testing; 1 is positive."""
     return read_imdb(find("imdb/aclImdb_v1.tar.gz", progress))
 
 
-def read_imdb(path: Path) -> tuple[tuple[list[str], np.ndarray], ...]:
-    """The labelled reviews out of the archive, in the order of their names."""
+def read_imdb(path: Path) -> tuple[tuple[list[str], Array], ...]:
+    """The labelled reviews from the archive, in the order of their names."""
     parts: dict[str, list[tuple[str, str, int]]] = {"train": [], "test": []}
     with open_archive(path) as archive:
         for member in archive:
@@ -99,7 +102,7 @@ def read_imdb(path: Path) -> tuple[tuple[list[str], np.ndarray], ...]:
                 parts[place[1]].append((member.name, text, int(place[2] == "pos")))
     for part, found in parts.items():
         if len({label for _, _, label in found}) < 2:
-            raise ValueError(f"{path}: expected aclImdb/{part}/pos and neg in it, found no such")
+            raise ValueError(f"{path}: expected aclImdb/{part}/pos and neg in it, found none")
     both = []
     for found in parts.values():
         found.sort()
@@ -107,7 +110,7 @@ def read_imdb(path: Path) -> tuple[tuple[list[str], np.ndarray], ...]:
     return tuple(both)
 
 
-def polarity(progress: bool | None = None) -> tuple[list[str], np.ndarray]:
+def polarity(progress: bool | None = None) -> tuple[list[str], Array]:
     """10662 sentences of film reviews (Pang & Lee 2005); label 1 is positive."""
     texts, labels = [], []
     for label, end in enumerate(("neg", "pos")):

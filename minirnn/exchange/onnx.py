@@ -7,14 +7,27 @@ operators RNN, LSTM and GRU, opset 17. The numbers are float32, which is what mo
 in. Needs the package onnx (``pip install 'minirnn[exchange]'``).
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-import minirnn as mr
+from minirnn import __version__
+from minirnn.cells.gru import GRU
+from minirnn.cells.lstm import LSTM
+from minirnn.cells.rnn import RNN
 from minirnn.exchange.weights import OUR_ORDER, reorder
 from minirnn.files.npz import write
+from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.elementwise import Activation, Dropout
+from minirnn.layers.embedding import Embedding
+from minirnn.layers.last import Last
+from minirnn.layers.linear import Linear
+from minirnn.layers.sequential import Sequential
+from minirnn.protocol import Array, Layer
 
 OPSET = 17
 ORDER = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
@@ -22,9 +35,9 @@ ELEMENTWISE = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
 
 
 def to_onnx(
-    model: Any, path: str | os.PathLike, lengths: bool = False, states: bool = False
+    model: Layer, path: str | os.PathLike[str], lengths: bool = False, states: bool = False
 ) -> None:
-    """Write ``model`` to ``path``: its output ``y`` from its input ``x``, both as here.
+    """Write ``model`` to ``path``, with input ``x`` and output ``y`` as in ``forward``.
 
     model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Linear``,
         ``Activation``, ``Dropout`` (which does nothing there), ``Last``, ``Bidirectional``, or a
@@ -40,7 +53,7 @@ def to_onnx(
         import onnx
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install onnx") from error
-    graph = Graph(onnx, lengths, states)
+    graph = Graph(onnx, states)
     features = _features(model)
     x = graph.input("x", ["T", "B", *features], "FLOAT" if features else "INT64")
     if lengths:
@@ -55,33 +68,38 @@ def to_onnx(
 class Graph:
     """An ONNX graph that grows: its operators, constants, inputs and outputs."""
 
-    def __init__(self, onnx, lengths, states):
-        self.onnx, self.with_lengths, self.states = onnx, lengths, states
-        self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
-        self.lengths = self.valid = ""
+    def __init__(self, onnx: Any, states: bool) -> None:
+        self.onnx, self.states = onnx, states
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+        self.lengths = self.valid = ""  # names, if the graph has an input of lengths
 
-    def op(self, kind, inputs, outputs=1, out="", **attributes):
+    def op(
+        self, kind: str, inputs: Sequence[str], outputs: int = 1, out: str = "", **attributes: Any
+    ) -> Any:
         """Add an operator; returns the name of its output, or a list of them."""
         names = [out or f"{kind}_{len(self.nodes)}_{k}" for k in range(outputs)]
         self.nodes.append(self.onnx.helper.make_node(kind, inputs, names, **attributes))
         return names[0] if outputs == 1 else names
 
-    def constant(self, value, dtype=np.float32):
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
         name = f"constant_{len(self.constants)}"
         array = np.asarray(value, dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
-    def input(self, name, shape, kind="FLOAT"):
-        kind = getattr(self.onnx.TensorProto, kind)
-        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape))
+    def input(self, name: str, shape: Sequence[Any], kind: str = "FLOAT") -> str:
+        dtype = getattr(self.onnx.TensorProto, kind)
+        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, dtype, shape))
         return name
 
-    def output(self, name, shape):
+    def output(self, name: str, shape: Sequence[Any]) -> None:
         kind = self.onnx.TensorProto.FLOAT
         self.outputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape))
 
-    def model(self):
+    def model(self) -> Any:
         helper = self.onnx.helper
         graph = helper.make_graph(
             self.nodes, "minirnn", self.inputs, self.outputs, initializer=self.constants
@@ -89,7 +107,7 @@ class Graph:
         opset = [helper.make_opsetid("", OPSET)]
         made = helper.make_model(
             graph, opset_imports=opset, ir_version=8, producer_name="minirnn",
-            producer_version=mr.__version__,
+            producer_version=__version__,
         )  # fmt: skip
         self.onnx.checker.check_model(made)
         return made
@@ -98,26 +116,26 @@ class Graph:
 def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[str, bool]:
     """Add a layer that reads x; returns its output, and whether that is still a sequence."""
     kind = type(layer)
-    if kind is mr.Sequential:
+    if kind is Sequential:
         for part, below in layer.parts.items():
             x, sequence = add(graph, below, x, sequence, f"{name}{part}.")
         return x, sequence
-    if kind in (mr.RNN, mr.LSTM, mr.GRU):
+    if kind in (RNN, LSTM, GRU):
         return add_cell(graph, layer, x, name), True
-    if kind is mr.Bidirectional:
+    if kind is Bidirectional:
         return add_both_directions(graph, layer, x, name), True
-    if kind is mr.Last:
+    if kind is Last:
         return add_last(graph, layer, x), False
-    if kind is mr.Dropout:
+    if kind is Dropout:
         return x, sequence
-    if kind is mr.Embedding:
-        if graph.lengths:  # what stands past the end may be no token
+    if kind is Embedding:
+        if graph.lengths:  # the padding may hold numbers that are no tokens
             x = graph.op("Where", [graph.valid, x, graph.constant(0, np.int64)])
         y = graph.op("Gather", [graph.constant(layer.params["W"]), x])
-    elif kind is mr.Linear:
+    elif kind is Linear:
         y = graph.op("MatMul", [x, graph.constant(layer.params["W"])])
         y = graph.op("Add", [y, graph.constant(layer.params["b"])])
-    elif kind is mr.Activation:
+    elif kind is Activation:
         y = graph.op(ELEMENTWISE[layer.function], [x])
     else:
         raise TypeError(f"model: {kind.__name__} cannot be written as ONNX")
@@ -128,7 +146,7 @@ def add_cell(graph: Graph, cell: Any, x: str, name: str) -> str:
     """One recurrent operator in one direction, on x (T, B, D)."""
     kind, H, p = type(cell).__name__, cell.hidden_size, cell.params
 
-    def there(a):
+    def there(a: Array) -> Array:
         return reorder(a, OUR_ORDER[kind], ORDER[kind])
 
     second = np.zeros_like(p["b"])
@@ -167,7 +185,7 @@ def add_both_directions(graph: Graph, layer: Any, x: str, name: str) -> str:
         T, B = (graph.op("Shape", [x], start=k, end=k + 1) for k in (0, 1))
         lengths = graph.op("Expand", [T, B])
 
-    def reverse(a):
+    def reverse(a: str) -> Any:
         return graph.op("ReverseSequence", [a, lengths], time_axis=0, batch_axis=1)
 
     u, _ = add(graph, layer.parts["forward"], x, True, f"{name}forward.")
@@ -202,14 +220,14 @@ def add_last(graph: Graph, layer: Any, x: str) -> str:
 
 
 def zero_past_end(graph: Graph, y: str) -> str:
-    """y (T, B, K) with zeros past the end of each sequence, whatever stands there."""
+    """y (T, B, K) with zeros in the padding."""
     if not graph.lengths:
         return y
     valid = graph.op("Unsqueeze", [graph.valid, graph.constant([2], np.int64)])
     return graph.op("Where", [valid, y, graph.constant(0)])
 
 
-def _valid_steps(graph, x):
+def _valid_steps(graph: Graph, x: str) -> str:
     """(T, B) bool: which steps are not past the end."""
     T = graph.op("Shape", [x], end=1)
     T = graph.op("Squeeze", [T, graph.constant([0], np.int64)])
@@ -220,11 +238,11 @@ def _valid_steps(graph, x):
     return graph.op("Less", [t, ends])
 
 
-def _features(model):
+def _features(model: Any) -> list[int]:
     """The number of features that the model reads at each step, in a list; none for tokens."""
     while hasattr(model, "parts"):
         model = next(iter(model.parts.values()))
-    if isinstance(model, mr.Embedding):
+    if isinstance(model, Embedding):
         return []
     for name in ("input_size", "in_features"):
         if hasattr(model, name):

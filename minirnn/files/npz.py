@@ -1,9 +1,10 @@
 """Files of arrays: NumPy's own ``.npz``, with a header in JSON and a checksum over all of it.
 
-No pickle is written or read, so that a file cannot bring code along. A file is written under
-another name beside its target and then renamed: whatever happens, there is the old one or the new
-one.
+No pickle is written or read, so a file cannot run code. A file is written under another name beside
+its target and then renamed: whatever happens, there is either the old file or the new one.
 """
+
+from __future__ import annotations
 
 import hashlib
 import io
@@ -17,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.protocol import Array
+
 VERSION = 1
 HEADER = "minirnn.json"  # no array has this name
 LARGEST_HEADER = 1 << 20  # bytes
 
 
 def write_arrays(
-    path: str | os.PathLike, header: dict[str, Any], arrays: Mapping[str, np.ndarray]
+    path: str | os.PathLike[str], header: dict[str, Any], arrays: Mapping[str, Array]
 ) -> None:
     """Write arrays by name, and a header that JSON can hold."""
     header = {"format": "minirnn", "version": VERSION} | header
@@ -35,8 +38,9 @@ def write_arrays(
     write(path, content.getvalue())
 
 
-def checksum(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over the header but for itself, and every array's name, kind, shape and bytes."""
+def checksum(header: dict[str, Any], arrays: Mapping[str, Array]) -> str:
+    """SHA-256 of the header (without its entry sha256) and of each array's name, kind, shape and
+    bytes."""
     sha = hashlib.sha256()
     rest = {name: value for name, value in header.items() if name != "sha256"}
     sha.update(json.dumps(rest, sort_keys=True).encode())
@@ -47,11 +51,11 @@ def checksum(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     return sha.hexdigest()
 
 
-def read_arrays(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Header and arrays of a file that ``write_arrays`` has written.
 
-    Raises ValueError for a file that is cut off, changed, of another kind, or of a later version,
-    and OSError.
+    Raises OSError, and ValueError for a file that is cut off, changed, of another kind, or of a
+    later version.
     """
     arrays = {}
     try:
@@ -77,7 +81,7 @@ def read_arrays(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.n
     return header, arrays
 
 
-def _array(data, name):
+def _array(data: bytes, name: str) -> Array:
     """One array in NumPy's format, whose declared size must be that of its data."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
@@ -91,7 +95,7 @@ def _array(data, name):
     return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
 
 
-def write(path: str | os.PathLike, content: bytes) -> None:
+def write(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all; its folder exists."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -1,24 +1,30 @@
-"""Stop a training, and go on later as if nothing had happened, to the last bit.
+"""Stop a training, and continue it later with the same result, to the last bit.
 
-What the next epoch depends on is written after each: the parameters, those of the best epoch so
-far, the optimizer's running averages and number of steps, the history, and the state of the random
-generator from which shuffling and dropout draw. A stream begins anew with each epoch.
+After each epoch all that the next one depends on is written: the parameters, those of the best
+epoch so far, the optimizer's running averages and number of steps, the history, and the state of
+the random generator from which shuffling and dropout draw. (Each epoch starts a stream again from
+its beginning.)
 """
+
+from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minirnn.files.npz import read_arrays, write_arrays
+from minirnn.protocol import Array, Layer
 
-Arrays = dict[str, np.ndarray]
+Arrays: TypeAlias = dict[str, Array]
 
 
 def write_progress(
-    path: str | os.PathLike, model: Any, optimizer: Any, history: Any, best: Arrays, rng: Any
-) -> None:
+    path: str | os.PathLike[str], model: Layer, optimizer: Any, history: Any, best: Arrays,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
     """Write all that ``fit`` carries from one epoch to the next."""
     averages = {
         f"optimizer/{name}/{slot}": a
@@ -37,12 +43,12 @@ def write_progress(
 
 
 def read_progress(
-    path: str | os.PathLike, model: Any, optimizer: Any, history: Any, best: Arrays, rng: Any
-) -> None:
-    """Put all of it back in place.
+    path: str | os.PathLike[str], model: Layer, optimizer: Any, history: Any, best: Arrays,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Put all that ``write_progress`` has written back in place.
 
-    Raises ValueError if the file is damaged, or of another model or optimizer than these, and
-    OSError.
+    Raises OSError, and ValueError if the file is damaged, or of another model or optimizer.
     """
     header, arrays = read_arrays(path)
     if "progress" not in header:
@@ -73,7 +79,7 @@ def read_progress(
 
 
 def described(optimizer: Any) -> dict[str, Any]:
-    """The kind of an optimizer and its options, but for the learning rate, which may change."""
+    """The kind of an optimizer and its options, except the learning rate, which may change."""
     own = {k: v for k, v in vars(optimizer).items() if k not in ("lr", "steps", "state")}
     return {"kind": type(optimizer).__name__} | own
 
@@ -85,5 +91,5 @@ def listed(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def _under(part: str, arrays: Any) -> Arrays:
+def _under(part: str, arrays: Mapping[str, Array]) -> Arrays:
     return {f"{part}/{name}": a for name, a in arrays.items()}

@@ -10,26 +10,28 @@ losses are propagated back through at most the last k2 steps::
                               [- - - -+]        loss of steps 6 7, back to step 3
 
 The state in which a window begins is taken as given: that is all that truncation neglects. So each
-gradient is exact, that of its block's loss as a function of the parameters with this state frozen,
-and can be checked by differences like any other. The state itself runs on without a break.
+gradient is exact: it is the derivative of its block's loss with this state held constant, and can
+be checked by finite differences. The state itself is carried through the whole sequence.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.padding import padding
-from minirnn.protocol import Layer, State, check_streams, no_cache
+from minirnn.protocol import Array, Layer, Numbers, Seed, State, check_streams, no_cache
+from minirnn.training.losses import Loss
 
-Result = tuple[float, dict[str, np.ndarray], State]
+Result: TypeAlias = tuple[float, dict[str, Array], State]  # loss, gradients, final state
 
 
 def bptt(
-    model: Layer, loss_fn: Callable, x: Any, target: ArrayLike, state: State = None,
-    lengths: Any = None, mask: ArrayLike | None = None, training: bool = True, rng: Any = None,
+    model: Layer, loss_fn: Loss, x: Numbers, target: Numbers, state: State = None,
+    lengths: Any = None, mask: Numbers | None = None, training: bool = True, rng: Seed = None,
 ) -> Result:  # fmt: skip
     """Loss of one batch, the gradients of all parameters, and the final state.
 
@@ -45,18 +47,18 @@ def bptt(
 
 
 def truncated_bptt(
-    model: Layer, loss_fn: Callable, x: ArrayLike, target: ArrayLike, k1: int, k2: int,
-    state: State = None, lengths: ArrayLike | None = None, mask: ArrayLike | None = None,
-    training: bool = True, rng: Any = None,
+    model: Layer, loss_fn: Loss, x: Numbers, target: Numbers, k1: int, k2: int,
+    state: State = None, lengths: Numbers | None = None, mask: Numbers | None = None,
+    training: bool = True, rng: Seed = None,
 ) -> Iterator[Result]:  # fmt: skip
     """Yield the loss of every k1 steps, its gradient through the last k2, and the state after them.
 
-    x, target: a sequence (T, B, ...) each, and so must be the model's output. k2 >= k1. The loss is
-    the mean over the block's own k1 steps (the last block may be shorter). ``k1 = k2 = T`` is BPTT,
-    ``k1 = k2`` the usual chunks (where the last one is shorter, it still goes back k2 steps),
-    ``k1 = 1`` the online form. The parameters may be changed between
-    two blocks: each window is computed with those of its time, at the cost of running forward over
-    k2 steps rather than k1. A block in which no target counts is passed over.
+    x, target: sequences (T, B, ...); the model's output must be a sequence too. k2 >= k1. The loss
+    is the mean over the k1 steps of the block (the last block may be shorter). ``k1 = k2 = T`` is
+    BPTT, ``k1 = k2`` the usual chunks (a shorter last one still goes back k2 steps), ``k1 = 1`` the
+    online form. The parameters may be changed between two blocks: each window is computed with the
+    parameters of its time, at the cost of running forward over k2 steps instead of k1. A block in
+    which no target counts is left out.
     """
     k1, k2 = checks.size(k1, "k1"), checks.size(k2, "k2")
     if k2 < k1:
@@ -73,7 +75,7 @@ def truncated_bptt(
     begin = 0  # of the window; ``state`` is the state there
     for block in range(0, T, k1):
         end = min(block + k1, T)
-        # The next window begins within this one: go there first, and keep the state in passing.
+        # The next window begins inside this one: run to there first, and keep the state.
         later = min(max(end + min(k1, T - end) - k2, 0), end)
         runs, final, kept = [], state, state
         for first, last in ((begin, later), (later, end)):
@@ -86,14 +88,16 @@ def truncated_bptt(
         if counts[block:end].any():
             y = np.concatenate([y for y, _ in runs])
             dy, own = np.zeros_like(y), slice(block - begin, None)
+            loss: Any
             loss, dy[own] = loss_fn(y[own], target[block:end], mask=counts[block:end])
             yield loss, _backward(model, runs, dy), final
         begin, state = later, kept
 
 
-def _backward(model, runs, dy):
+def _backward(model: Layer, runs: list[tuple[Array, Any]], dy: Array) -> dict[str, Array]:
     """The parameters' gradients over several runs of forward, each with its own cache."""
-    dstate, total = None, dict.fromkeys(model.params, 0.0)
+    dstate: State = None
+    total: dict[str, Any] = dict.fromkeys(model.params, 0.0)
     for y, cache in reversed(runs):
         dy, own = dy[: -len(y)], dy[-len(y) :]
         _, dstate, grads = model.backward(own, cache, dstate)
@@ -102,10 +106,12 @@ def _backward(model, runs, dy):
 
 
 def evaluate(
-    model: Layer, loss_fn: Callable, batches: Iterable[tuple], stateful: bool = False
+    model: Layer, loss_fn: Loss, batches: Iterable[tuple[Any, ...]], stateful: bool = False
 ) -> float:
-    """The mean loss over batches ``(x, target, lengths, mask)``, weighted by numbers of rows (of
-    the pieces of a stream: by numbers of steps)."""
+    """The mean loss over batches ``(x, target, lengths, mask)``.
+
+    Each batch counts by its number of sequences, each piece of a stream by its number of steps.
+    """
     total, rows, state = 0.0, 0, None
     for x, target, lengths, mask in batches:
         with no_cache():
@@ -117,9 +123,11 @@ def evaluate(
     return total / rows
 
 
-def block_loss(loss_fn, y, target, lengths, mask):
-    """Loss and dy of an output y; without a mask what lies past the end does not count."""
-    if isinstance(lengths, tuple):  # of a sequence-to-sequence model: those of its output
+def block_loss(
+    loss_fn: Loss, y: Array, target: Any, lengths: Any, mask: Numbers | None
+) -> tuple[Any, Array]:
+    """Loss and dy of an output y. Without a mask, all steps up to each sequence's end count."""
+    if isinstance(lengths, tuple):  # of a sequence-to-sequence model: the second are of its output
         lengths = lengths[1]
     if mask is None and lengths is not None and y.ndim == 3:
         mask = ~padding(checks.lengths(lengths, *y.shape[:2]), len(y))

@@ -6,19 +6,26 @@ anything, NaN included. The mean is over what counts, so that its size does not 
 padding.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
 from minirnn.activations import exp, sigmoid
 from minirnn.engine import threads
 from minirnn.engine.jit import in_any_order, inline, jit, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
-from minirnn.protocol import quiet
+from minirnn.protocol import Array, Numbers, quiet
+
+# ``loss_fn(y, target)`` or ``loss_fn(y, target, mask=mask)``, returning the loss and dy.
+Loss: TypeAlias = Callable[..., tuple["float | np.floating[Any]", Array]]
 
 
 @quiet
-def mse(y: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple[float, np.ndarray]:
+def mse(y: Numbers, target: Numbers, mask: Numbers | None = None) -> tuple[float, Array]:
     """Mean squared error: mean of ``(y - target)^2`` over all valid elements.
 
     y, target: real numbers of the same shape, say (T, B, D). (Shapes that merely *broadcast* are an
@@ -36,8 +43,8 @@ def mse(y: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple
 
 @quiet
 def softmax_cross_entropy(
-    logits: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
-) -> tuple[float, np.ndarray]:
+    logits: Numbers, target: Numbers, mask: Numbers | None = None
+) -> tuple[float, Array]:
     """Cross-entropy of the softmax in nats: mean of ``-log softmax(logits)[target]``.
 
     logits: (..., V), any real numbers. target: (...) whole numbers in 0..V-1.
@@ -71,7 +78,7 @@ def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
             p[:], nats[n] = 0, 0
             continue
         largest = largest_of(row, p)
-        if largest == np.inf:  # certain of it, whatever the other numbers are
+        if largest == np.inf:  # its probability is 1, whatever the other numbers are
             for j in range(len(p)):
                 p[j] = 1 if row[j] == largest else exp(row[j] - largest)
         else:
@@ -88,9 +95,12 @@ def softmax_rows(first, last, logits, index, valid, share, dlogits, nats):
 
 @inline
 def largest_of(row, p):
-    """The largest number of a row (V,), with p (V,) to work in: the larger ones of two halves, and
-    of these again. LLVM works on many pairs at once, but on one number at a time in a loop that
-    keeps the largest so far. If there is a NaN, the row becomes NaN, whatever the largest is."""
+    """The largest number of a row (V,), with p (V,) as scratch.
+
+    It compares the two halves of the row, keeps the larger numbers, and halves again. LLVM works
+    on many pairs at once, but on one number at a time in a loop that keeps the largest so far. If
+    there is a NaN, the row becomes NaN, whatever the largest is.
+    """
     n, rest = len(row), (len(row) + 1) // 2
     for j in range(rest):
         p[j] = row[j]
@@ -113,13 +123,13 @@ def sum_of(row):
 
 @quiet
 def binary_cross_entropy(
-    logits: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
-) -> tuple[float, np.ndarray]:
+    logits: Numbers, target: Numbers, mask: Numbers | None = None
+) -> tuple[float, Array]:
     """Cross-entropy of the sigmoid in nats: mean of ``-t log s(a) - (1 - t) log(1 - s(a))``.
 
     logits: a, any real numbers. target: t of the same shape, in 0..1.
-    Nothing overflows, since -log s(a) = log(1 + exp(-a)), and likewise for 1 - s(a). The gradient
-    is ``(s(a) - t) / number of valid targets``.
+    Nothing overflows, since -log s(a) = log(1 + exp(-a)) and -log(1 - s(a)) = log(1 + exp(a)). The
+    gradient is ``(s(a) - t) / number of valid targets``.
     Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
     """
     a = checks.floats(logits, "logits")
@@ -134,7 +144,7 @@ def binary_cross_entropy(
     return float(loss), np.where(valid, (sigmoid(a) - t) / count, 0).astype(a.dtype)
 
 
-def _valid(mask: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
+def _valid(mask: Numbers | None, shape: tuple[int, ...]) -> np.ndarray:
     """The mask as bool of the whole shape; all True where there is none."""
     if 0 in shape:
         raise ValueError(f"target: expected at least one, got shape {checks.shape_text(shape)}")

@@ -8,7 +8,11 @@ matrix (biases are left alone). This is the decoupled form (Loshchilov & Hutter 
 pass through the running averages.
 """
 
+from __future__ import annotations
+
+import inspect
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,8 +20,9 @@ from minirnn import checks
 from minirnn.engine import threads
 from minirnn.engine.jit import in_any_order, jit
 from minirnn.engine.memory import for_kernels
+from minirnn.protocol import Array
 
-Arrays = Mapping[str, np.ndarray]
+Arrays: TypeAlias = Mapping[str, Array]
 
 
 class Optimizer:
@@ -26,11 +31,20 @@ class Optimizer:
     slots: tuple[str, ...] = ()  # names of the running averages
     update: Callable[..., None]  # (p, g, *running averages): change p and them in place
 
-    def __init__(self, lr, weight_decay):
+    def __init__(self, lr: float, weight_decay: float) -> None:
         self.lr = checks.number(lr, "lr", 0)
         self.weight_decay = checks.number(weight_decay, "weight_decay", 0)
         self.steps = 0
-        self.state: dict[str, dict[str, np.ndarray]] = {}
+        self.state: dict[str, dict[str, Array]] = {}
+
+    def __repr__(self) -> str:
+        """As it was made: lr, and the options that are not the default."""
+        options = [f"lr={self.lr!r}"]
+        for name, argument in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, argument.default)
+            if name != "lr" and value != argument.default:
+                options.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(options)})"
 
     def step(self, params: Arrays, grads: Arrays) -> None:
         """Change every parameter in place. ``grads`` has the keys and shapes of ``params``."""
@@ -48,7 +62,7 @@ class Optimizer:
                 p -= self.lr * self.weight_decay * p
             threads.in_pieces(self.update, p, grads[name], *self.state[name].values())
 
-    def _check(self, name, p, g):
+    def _check(self, name: str, p: Array, g: Array) -> None:
         if np.shape(g) != p.shape:
             expected, got = checks.shape_text(p.shape), checks.shape_text(np.shape(g))
             raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
@@ -76,14 +90,16 @@ class SGD(Optimizer):
 
     slots = ("v",)
 
-    def __init__(self, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+    def __init__(
+        self, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(lr, weight_decay)
         self.momentum = checks.number(momentum, "momentum", 0, 1)
         self.nesterov = bool(nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: expected a momentum above 0 with it, got 0")
 
-    def update(self, p, g, v):
+    def update(self, p: Array, g: Array, v: Array) -> None:
         if self.momentum == 0:
             p -= self.lr * g
             return
@@ -100,12 +116,14 @@ class RMSProp(Optimizer):
 
     slots = ("s",)
 
-    def __init__(self, lr=1e-3, decay=0.9, eps=1e-7, weight_decay=0.0):
+    def __init__(
+        self, lr: float = 1e-3, decay: float = 0.9, eps: float = 1e-7, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(lr, weight_decay)
         self.decay = checks.number(decay, "decay", 0, 1)
         self.eps = checks.number(eps, "eps", 0, low_included=False)
 
-    def update(self, p, g, s):
+    def update(self, p: Array, g: Array, s: Array) -> None:
         s *= self.decay
         s += (1 - self.decay) * g * g
         p -= self.lr * g / (np.sqrt(s) + self.eps)
@@ -116,11 +134,11 @@ class Adagrad(Optimizer):
 
     slots = ("s",)
 
-    def __init__(self, lr=1e-2, eps=1e-10, weight_decay=0.0):
+    def __init__(self, lr: float = 1e-2, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
         super().__init__(lr, weight_decay)
         self.eps = checks.number(eps, "eps", 0, low_included=False)
 
-    def update(self, p, g, s):
+    def update(self, p: Array, g: Array, s: Array) -> None:
         s += g * g
         p -= self.lr * g / (np.sqrt(s) + self.eps)
 
@@ -135,13 +153,16 @@ class Adam(Optimizer):
 
     slots = ("m", "v")
 
-    def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0):
+    def __init__(
+        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__(lr, weight_decay)
         self.beta1 = checks.number(beta1, "beta1", 0, 1 - 1e-12)
         self.beta2 = checks.number(beta2, "beta2", 0, 1 - 1e-12)
         self.eps = checks.number(eps, "eps", 0, low_included=False)
 
-    def update(self, p, g, m, v):
+    def update(self, p: Array, g: Array, m: Array, v: Array) -> None:
         beta1, beta2, k = self.beta1, self.beta2, self.steps
         rate, v_scale = self.lr / (1 - beta1**k), (1 - beta2**k) ** -0.5
         numbers = beta1, 1 - beta1, beta2, 1 - beta2, rate, v_scale, self.eps
@@ -154,8 +175,8 @@ class Adam(Optimizer):
 
 @jit
 def adam(p, g, m, v, beta1, new1, beta2, new2, rate, v_scale, eps):
-    """A step of Adam for p, g, m, v (N,) in one go, since to fetch them takes longer than to
-    compute."""
+    """A step of Adam for p, g, m, v (N,) in one loop, since reading them takes longer than
+    computing."""
     for j in range(len(p)):
         m[j] = beta1 * m[j] + new1 * g[j]
         v[j] = beta2 * v[j] + new2 * g[j] * g[j]
@@ -169,7 +190,7 @@ def cosine(lr: float, epochs: int, warmup: int = 0) -> Callable[[int], float]:
     if checks.size(warmup, "warmup", 0) >= epochs:
         raise ValueError(f"warmup: expected 0..{epochs - 1}, fewer than epochs, got {warmup}")
 
-    def schedule(epoch):
+    def schedule(epoch: int) -> float:
         rest = min(1.0, max(0, epoch - warmup) / (epochs - warmup))
         return lr * min(1, (epoch + 1) / (warmup + 1)) * (1 + np.cos(np.pi * rest)) / 2
 
@@ -183,14 +204,14 @@ def step_decay(lr: float, every: int, factor: float = 0.5) -> Callable[[int], fl
     return lambda epoch: lr * factor ** (epoch // every)
 
 
-def clip_grad_value(grads: dict[str, np.ndarray], limit: float) -> None:
+def clip_grad_value(grads: Arrays, limit: float) -> None:
     """Clip every entry of all gradients, in place, to +-limit. A NaN stays what it is."""
     checks.number(limit, "limit", 0, low_included=False)
     for g in checks.by_name(grads, "grads").values():
         np.clip(g, -limit, limit, out=g)
 
 
-def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
+def clip_grad_norm(grads: Arrays, max_norm: float) -> float:
     """Scale all gradients, in place, so that their joint norm is at most ``max_norm``.
 
     This keeps the direction (Pascanu et al. 2013). Returns the norm before. If that is not
@@ -201,7 +222,7 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
     checks.by_name(grads, "grads")
     with np.errstate(over="ignore", invalid="ignore"):
         norm = _norm(grads, 1.0)
-        if not np.isfinite(norm):  # perhaps only the squares overflowed: once more in another unit
+        if not np.isfinite(norm):  # perhaps only the squares overflowed: try a larger unit
             norm = _norm(grads, max(float(np.max(np.abs(g))) for g in grads.values()))
     if np.isfinite(norm) and norm > max_norm:
         for g in grads.values():
@@ -209,7 +230,7 @@ def clip_grad_norm(grads: dict[str, np.ndarray], max_norm: float) -> float:
     return norm
 
 
-def _norm(grads, unit):
+def _norm(grads: Arrays, unit: float) -> float:
     scale = 1 / unit if unit > 0 else 1.0
     squares = [sum_of_squares(for_kernels(g).ravel(), scale) for g in grads.values()]
     return unit * float(np.sqrt(sum(squares)))

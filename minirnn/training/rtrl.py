@@ -12,34 +12,46 @@ BPTT keeps T steps. The price is B (n + 1) backward steps and B n n p multiplica
 hidden units p is about n^2, so memory grows as n^3 and time as n^4. For small cells.
 """
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minirnn import checks
-from minirnn.protocol import Layer, State, check_streams, leaves, map_tree, zero_state
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Numbers,
+    State,
+    check_streams,
+    leaves,
+    map_tree,
+    zero_state,
+)
 from minirnn.training.bptt import Result
+from minirnn.training.losses import Loss
 
 
 def rtrl(
-    model: Layer, loss_fn: Callable, x: ArrayLike, target: ArrayLike, state: State = None
+    model: Layer, loss_fn: Loss, x: Numbers, target: Numbers, state: State = None
 ) -> Iterator[Result]:
     """Yield the loss of every step, its gradient through *all* of the past, and the state after it.
 
-    x, target: sequences (T, B, ...). The same as ``truncated_bptt`` with k1 = 1 and k2 = T, equal
-    to rounding, so that the sum over all steps is T times the gradient of ``bptt``.
+    x, target: sequences (T, B, ...). The result is that of ``truncated_bptt`` with k1 = 1 and
+    k2 = T, up to rounding, so the sum over all steps is T times the gradient of ``bptt``.
     """
     x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     check_streams(model, x, target)
     T, B = x.shape[:2]
     state = zero_state(model, B) if state is None else state
-    model.forward(x[:1], state)  # which says what is wrong with them
+    model.forward(x[:1], state)  # raises an error that names what does not fit
     n, p = (sum(a.size for a in arrays) for arrays in (leaves(state), model.params.values()))
     P = np.zeros((B, n // B, p))
     for t in range(T):
         y, final, _ = model.forward(x[t : t + 1], state)
+        loss: Any
         loss, dy = loss_fn(y, target[t : t + 1])
         dw = np.zeros(p)
         for b in range(B):
@@ -50,15 +62,12 @@ def rtrl(
             dw += flat(dstate) @ P[b] + flat(list(grads.values()))
             J, influence = step_jacobians(model, dy[:, row], cache, own)
             P[b] = J @ P[b] + influence
-        yield (
-            loss,
-            dict(zip(model.params, shaped(dw, list(model.params.values())), strict=True)),
-            final,
-        )
+        grads = dict(zip(model.params, shaped(dw, list(model.params.values())), strict=True))
+        yield loss, grads, final
         state = final
 
 
-def step_jacobians(model: Layer, dy: np.ndarray, cache: Any, state: State) -> tuple:
+def step_jacobians(model: Layer, dy: Array, cache: Any, state: State) -> tuple[Array, Array]:
     """J (n, n) and I (n, p) of one step of one sequence, row by row from ``backward``.
 
     dy: an array like the output of the step; state: one like the state (1, H), for their shapes.
@@ -72,7 +81,7 @@ def step_jacobians(model: Layer, dy: np.ndarray, cache: Any, state: State) -> tu
     return np.array(J).reshape(n, n), np.array(influence).reshape(n, -1)
 
 
-def flat(tree: Any) -> np.ndarray:
+def flat(tree: Any) -> Array:
     """All numbers of a state in one row."""
     return np.concatenate([np.zeros(0), *(np.ravel(a) for a in leaves(tree))])
 

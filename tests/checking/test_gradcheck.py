@@ -109,10 +109,13 @@ def test_an_error_in_dx_or_in_the_state_s_gradient_is_caught_at_its_step(name, p
 
 def test_the_report_is_a_table():
     report = mr.gradcheck(randomised("LSTM"), np.ones((3, 2, 2)))
-    text = str(report)
+    text = repr(report)
+    assert text == str(report)
     for piece in ("dx", "dW_x", "dh0", "dc0", "(2, 12)", "gate", "t = ", "ok", "1e-07"):
         assert piece in text
     assert report.max_rel_error == max(row.error for row in report.rows) < 1e-8
+    _, *lines, _ = text.splitlines()
+    assert [repr(row).split() for row in report.rows] == [line.split() for line in lines]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -182,7 +185,7 @@ def draw(self, *args):
         ({"backward": scale_dy}, "backward changes dy"),
         ({"backward": spoil_cache}, "backward changes the cache"),
         ({"backward": clip}, "backward is not linear in dy"),
-        ({"forward": draw}, "forward gives two answers to one question"),
+        ({"forward": draw}, "forward gives two results for one input"),
     ],
 )
 def test_what_would_fool_the_check_is_named(methods, words):
@@ -253,7 +256,7 @@ def test_whole_numbers_as_ordinary_input_are_differentiated():
 
 def test_the_complex_step_needs_a_step_function():
     with pytest.raises(
-        ValueError, match="'complex' needs a step function, which TextbookLSTM has not"
+        ValueError, match="'complex' needs a step function, and TextbookLSTM has none"
     ):
         mr.gradcheck(TextbookLSTM(2, 3), np.ones((2, 1, 2)), method="complex")
 

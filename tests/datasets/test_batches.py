@@ -1,4 +1,4 @@
-"""Padding, buckets of like length, and the pieces of a stream."""
+"""Padding, buckets of similar length, and the pieces of a stream."""
 
 import numpy as np
 import pytest
@@ -60,6 +60,15 @@ def test_a_stream_goes_on_from_batch_to_batch(n, B, steps):
     assert n - 1 - x.size < B  # no more than that is left out
 
 
+def test_a_batch_is_a_tuple_that_shows_its_shapes():
+    x, target = np.zeros((5, 6, 2), np.float32), np.arange(6)
+    batch = next(batches.shuffled(x, target, 4, 0))
+    assert repr(batch) == "Batch(x (5, 4, 2) float32, target (4,) int64)"
+    (batch,) = batches.buckets([[1.0, 2.0], [3.0]], [0, 1], 2, 0)
+    assert repr(batch) == "PaddedBatch(x (2, 2) float64, target (2,) int64, lengths (2,) int64)"
+    assert batch == (batch.x, batch.target, batch.lengths) and isinstance(batch, tuple)
+
+
 def test_stateful_training_is_truncated_bptt_over_the_stream():
     tokens = np.random.default_rng(0).integers(0, 5, 81)
     results = []
@@ -99,7 +108,7 @@ def test_stateful_validation_carries_the_state_too():
     "call, words",
     [
         (lambda: batches.pad([]), "sequences: expected at least one"),
-        (lambda: batches.pad([np.ones((2, 3)), np.ones((2, 4))]), "sequences: .*alike but for n"),
+        (lambda: batches.pad([np.ones((2, 3)), np.ones((2, 4))]), "sequences: .*except for n"),
         (
             lambda: batches.buckets([[1], [2]], [1], 2),
             "targets: expected one for each of 2 .*got 1",

@@ -1,5 +1,6 @@
 """Loaders against hand-made files, broken ones and hostile ones; downloads from a bad server."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -7,6 +8,8 @@ import io
 import os
 import tarfile
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -208,7 +211,7 @@ def test_texts(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["only english", "\tva", "a\t"])
-def test_phrases_that_are_none(line, tmp_path, monkeypatch):
+def test_a_line_that_is_no_phrase_is_refused(line, tmp_path, monkeypatch):
     (tmp_path / "engfra").mkdir()
     (tmp_path / "engfra" / "fra_first10000.txt").write_text(f"Go.\tVa !\n{line}\n")
     monkeypatch.setenv("MINIRNN_DATA", str(tmp_path))
@@ -217,7 +220,7 @@ def test_phrases_that_are_none(line, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("row", ["2012-01-03,1,2,x,4", "2012-01-03,1,2", "yesterday,1,2,3,4"])
-def test_prices_that_are_none(row, tmp_path, monkeypatch):
+def test_a_row_without_prices_is_refused(row, tmp_path, monkeypatch):
     (tmp_path / "msft").mkdir()
     file = tmp_path / "msft" / "MSFT_2012_2017.csv"
     file.write_text(f"Date,Open,High,Low,Close\n2012-01-02,1,2,3,4\n{row}\n")
@@ -229,7 +232,7 @@ def test_prices_that_are_none(row, tmp_path, monkeypatch):
         stock.load()
 
 
-def test_the_digits_that_come_along():
+def test_the_digits_in_the_package():
     (x, y), (x_test, y_test) = images.digits()
     assert x.shape == (1297, 8, 8) and x_test.shape == (500, 8, 8) and x.max() == 16
     assert sorted(set(y)) == list(range(10)) and len(y_test) == 500
@@ -347,6 +350,24 @@ def test_a_bad_server(way, message, server, tmp_path, monkeypatch):
         files.download(f"{server}/{way}/file.bin", target, SHA, progress=False)
     assert target.read_bytes() == b"old"
     assert way == "slow" or [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+@pytest.mark.parametrize("way", ["missing", "good"])  # 404; and 416, since the file is whole
+def test_the_answer_of_a_server_that_refuses_is_closed(way, server, tmp_path, monkeypatch):
+    refused, urlopen = [], urllib.request.urlopen
+
+    def recording(*arguments, **options):
+        try:
+            return urlopen(*arguments, **options)
+        except urllib.error.HTTPError as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr("urllib.request.urlopen", recording)
+    (tmp_path / "file.bin.part").write_bytes(CONTENT)
+    with contextlib.suppress(OSError):
+        files.download(f"{server}/{way}/file.bin", tmp_path / "file.bin", SHA, progress=False)
+    assert len(refused) == 1 and refused[0].closed
 
 
 def test_where_files_are_looked_for(server, tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def test_what_cannot_be_exchanged():
     with pytest.raises(ValueError, match="merge: expected 'concat'"):
         exchange.to_torch(mr.Bidirectional(mr.RNN(2, 3), mr.RNN(2, 3), "sum"))
     good = exchange.to_torch(mr.LSTM(2, 3))
-    with pytest.raises(ValueError, match="none of a GRU"):
+    with pytest.raises(ValueError, match="not those of a GRU"):
         exchange.from_torch(good, "GRU")
     with pytest.raises(ValueError, match="kind: expected"):
         exchange.from_torch(good, "lstm")
@@ -100,7 +100,7 @@ def test_what_cannot_be_exchanged():
         exchange.from_torch(good, "LSTM")
     with pytest.raises(ValueError, match="kernel, recurrent kernel, bias, got 2"):
         exchange.from_keras([1, 2], "LSTM")
-    with pytest.raises(ValueError, match="none of a LSTM"):
+    with pytest.raises(ValueError, match="not those of a LSTM"):
         exchange.from_keras(exchange.to_keras(mr.GRU(2, 3)), "LSTM")
 
 

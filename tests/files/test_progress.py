@@ -90,7 +90,7 @@ def test_a_stream_goes_on_to_the_same_bits(tmp_path):
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from test_resume import train
+from test_progress import train
 print("ready", flush=True)
 net, history = train(500, checkpoint=sys.argv[1], resume=True)
 print("done", flush=True)
@@ -101,7 +101,7 @@ print("done", flush=True)
 def test_killed_at_any_moment_it_comes_to_the_same_bits(tmp_path):
     file, kills, draw = tmp_path / "run.npz", 0, random.Random(0)
     for _ in range(40):
-        command = [sys.executable, "-c", PROGRAM, str(file), str(Path(__file__).parents[1])]
+        command = [sys.executable, "-c", PROGRAM, str(file), str(Path(__file__).parent)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "ready\n"
         if kills < 8:

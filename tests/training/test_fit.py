@@ -76,6 +76,19 @@ def test_early_stopping_puts_the_best_epoch_back():
     assert all(np.array_equal(p, best[name]) for name, p in net.params.items())
 
 
+def test_a_history_shows_what_happened_and_why_it_ended():
+    assert repr(mr.fit(model(), mr.mse, batch(), mr.SGD(0.0), 1)).startswith("History(1 epoch, ")
+    options = {"validation": batch(9), "patience": 2}
+    history = mr.fit(model(), mr.mse, batch(), mr.SGD(0.0), 9, **options)
+    loss, val_loss = f"{history.loss[0]:.4g}", f"{history.val_loss[0]:.4g}"
+    assert repr(history) == (
+        f"History(3 epochs, loss {loss} to {loss}, lowest val_loss {val_loss} at best_epoch=0, "
+        "stopped early)"
+    )
+    history.stopped_early, history.interrupted = False, True
+    assert repr(history).endswith("at best_epoch=0, interrupted by Ctrl-C)")
+
+
 def test_validation_alone_only_watches():
     nets = model(), model()
     history = mr.fit(nets[0], mr.mse, batch(), mr.Adam(), 5, validation=batch(9))

@@ -181,3 +181,12 @@ def test_identity_and_chrono_make_long_memories():
     assert np.array_equal(np.split(gru.params["b"], 3)[1], b_f)
     with pytest.raises(TypeError, match="layer: expected an LSTM or a GRU, got RNN"):
         initializers.chrono(rnn, 100)
+
+
+def test_an_optimizer_shows_its_options():
+    assert repr(mr.Adam()) == "Adam(lr=0.001)"
+    shown = "SGD(lr=0.1, momentum=0.9, nesterov=True)"
+    optimizer = mr.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0)
+    assert repr(optimizer) == shown
+    optimizer.lr = 0.05  # as a schedule does
+    assert repr(optimizer) == shown.replace("0.1", "0.05")
