@@ -11,33 +11,32 @@ months of it and predicts its change. For how long to train is read off the last
 training part*; the test months decide nothing.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import airline
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "monthly airline passengers: one step ahead and free-running, beside naive forecasts"
-SECONDS = 3
-REFERENCE = "Keras, look-back 1: 52.5 (48.3 to 57.3)"
-UNIT = "RMSE, thousand passengers"
+EXPERIMENT = Experiment(
+    title="monthly airline passengers: one step ahead and free-running, beside naive forecasts",
+    unit="RMSE, thousand passengers",
+    seconds=3,
+    reference="Keras, look-back 1: 52.5 (48.3 to 57.3)",
+    options={
+        "protocol": {
+            "choices": ("classic", "lookback1"),
+            "default": "classic",
+            "help": "lookback1: each month from the one before it, an LSTM of 4 units; no picture",
+        }
+    },
+)
 YLABEL = "thousand passengers"
-OPTIONS = {"protocol": ("classic", "lookback1")}
 WINDOW = 5  # months, of the classic protocol
 GROWTH_WINDOW = 6  # months, of the seasonal one
 VALIDATION = 24  # months
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-    protocol: str = "classic",
-) -> dict[str, Any]:
+def run(settings: Settings, protocol: str = "classic") -> Result:
     """Train both, draw ``predictions.png`` and ``hallucinations.png`` into ``out``.
 
     Returns the RMSE by forecaster and part: "train" (1950-07 to 1958-07), "test" (1959-02 to
@@ -45,6 +44,7 @@ def run(
     (1958-10 to 1960-07, each from a single month), and "free-running" (all test months, none of
     them seen).
     """
+    seed, out, epochs, quick, progress = settings
     months, y = airline.load()
     if protocol == "lookback1":
         return look_back_1(y, epochs or (2 if quick else 100), seed, progress)

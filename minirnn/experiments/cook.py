@@ -10,17 +10,19 @@ The trained one is a tanh RNN of 8 units that sees the weather only: yesterday's
 in its state.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import minirnn as mr
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the cook: a network with hand-set 0/1 matrices, and one that learns the same"
-SECONDS = 5
-REFERENCE = "100"
-UNIT = "days right, %"
+EXPERIMENT = Experiment(
+    title="the cook: a network with hand-set 0/1 matrices, and one that learns the same",
+    unit="days right, %",
+    seconds=5,
+    reference="100",
+)
 DISHES, WEATHERS = ("apple pie", "burger", "chicken"), ("sunny", "rainy")
 # What each of the six pairs leads to: dish d with weather w gives dish d + w.
 LEADS = np.array([[(d + w) % 3 == k for k in range(3)] for d in range(3) for w in range(2)], float)
@@ -51,14 +53,9 @@ def start(B):
     return [state, None]
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train one, draw ``cook.png`` into ``out``; returns the share of days by model and length."""
+    seed, out, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     exact = by_hand()
     trained = mr.Sequential(mr.RNN(2, 8, rng=rng), mr.Linear(8, 3, rng=rng))

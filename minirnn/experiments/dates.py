@@ -7,18 +7,19 @@ most frequent date, and a rule of a few lines that knows three of the ways.
 
 import datetime
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets.batches import pad
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "dates in many spellings to 1979-05-03, by attention"
-SECONDS = 120
-REFERENCE = "99"
-UNIT = "dates right, %"
+EXPERIMENT = Experiment(
+    title="dates in many spellings to 1979-05-03, by attention",
+    unit="dates right, %",
+    seconds=120,
+    reference="99",
+)
 START, END, H, BATCHES = 0, 1, 64, 100
 WAYS = (
     "%-d %B %Y", "%-d %b %Y", "%B %-d, %Y", "%b %-d, %Y", "%A, %B %-d, %Y", "%a %-d %b %Y",
@@ -48,14 +49,9 @@ def tokens(texts, end=False):
     return pad(codes, END)
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``dates.png`` into ``out``; returns the share of dates and of characters."""
+    seed, out, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 40), np.random.default_rng(seed)
     spelled, dates = draw_dates(np.random.default_rng([seed, 1]), 1000)
     V, o = len(ALPHABET), {"rng": rng, "dtype": np.float32}

@@ -6,29 +6,24 @@ dropped in training, and every image is moved by up to one pixel each time it is
 one linear layer that sees all 64 pixels at once, and the most frequent class.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, images
+from minirnn.experiments import Experiment, Result, Settings
 from minirnn.experiments.common import image_baselines, rows, scores
 
-TITLE = "8 x 8 digits, row by row, with the data that come along"
-SECONDS = 30
-REFERENCE = "97"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="8 x 8 digits, row by row, with the data that come along",
+    unit="right, %",
+    seconds=30,
+    reference="97",
+)
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``digits-rows.png`` into ``out``; returns the accuracy by model and part."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (2 if quick else 120)
     (train, y), (test, y_test) = images.digits()
     x, x_test = rows(train), rows(test)

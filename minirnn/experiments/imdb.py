@@ -7,31 +7,27 @@ same words of the whole review, whose order it does not see; it is hard to beat.
 """
 
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import texts
-from minirnn.experiments import sentiment
+from minirnn.experiments import Experiment, Result, Settings, sentiment
 from minirnn.experiments.common import most_frequent
 
-TITLE = "film reviews: a GRU over words, beside a bag of words"
-SECONDS = 420
-REFERENCE = "PyTorch: 86.2, 86.1, 84.9 after epochs 1, 2, 3"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="film reviews: a GRU over words, beside a bag of words",
+    unit="right, %",
+    seconds=420,
+    data="84 MB",
+    reference="PyTorch: 86.2, 86.1, 84.9 after epochs 1, 2, 3",
+)
 V, LAST = 30000, 150
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train both, draw ``imdb.png`` into ``out``; returns accuracy and seconds by model."""
+    seed, out, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 3), np.random.default_rng(seed)
     (train, y), (test, y_test) = texts.imdb(progress)
     if quick:

@@ -11,18 +11,18 @@ Four representations of what was seen go into the same small network of one hidd
 Sequences of 2 to 6 digits are trained on and tested; those of 7 and 8 are tested only.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the next digit: concatenation, sum, decayed sum and an RNN as a memory"
-SECONDS = 10
-REFERENCE = "concatenation fails for new lengths, the sum for order"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="the next digit: concatenation, sum, decayed sum and an RNN as a memory",
+    unit="right, %",
+    seconds=10,
+    reference="concatenation fails for new lengths, the sum for order",
+)
 LONGEST = 6  # in training
 
 
@@ -54,15 +54,10 @@ def decayed_sum(digits):
     return (0.5 ** np.arange(len(digits))[::-1]) @ np.eye(10)[digits]
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the four, draw ``next-digit.png`` into ``out``; returns the accuracy by model, for
     short and for longer sequences."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (20 if quick else 600)
     train, longer = sequences(range(2, LONGEST + 1)), sequences((7, 8))
     parts = {"2 to 6 digits": train, "7 and 8 digits": longer}

@@ -11,18 +11,19 @@ output recurrence cannot be exact here, and free-running shows it.
 """
 
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "output recurrence: teacher forcing, free running, and training without a loop"
-SECONDS = 30
-REFERENCE = "the value before"
-UNIT = "MSE, or ms"
-DIGITS = ".4f"
+EXPERIMENT = Experiment(
+    title="output recurrence: teacher forcing, free running, and training without a loop",
+    unit="MSE, or ms",
+    digits=".4f",
+    seconds=30,
+    reference="the value before",
+)
 T, B, H = 60, 64, 32
 
 
@@ -34,15 +35,10 @@ def waves(rng, B=B):
     return np.broadcast_to(f * 5 - 1.25, (T, B))[..., None].copy(), y
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train all, draw ``output-recurrence.png`` into ``out``; returns the errors and the time of a
     training step by model."""
+    seed, out, epochs, quick, progress = settings
     batches = 50 * (epochs or (1 if quick else 60))
     x, wave = waves(np.random.default_rng([seed, 1]), 500)
     result, shown = {}, {}

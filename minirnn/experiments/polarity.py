@@ -7,30 +7,25 @@ stop, 10 % for testing. A GRU of 64 units, beside a logistic regression on the w
 not like it" is negative. Both have the same words, so that a bag of words must be at chance.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import texts
-from minirnn.experiments import sentiment
+from minirnn.experiments import Experiment, Result, Settings, sentiment
 from minirnn.experiments.common import most_frequent
 
-TITLE = "short reviews, and made-up sentences with a negation, beside a bag of words"
-SECONDS = 40
-REFERENCE = "PyTorch GRU(64): best validation 75.3"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="short reviews, and made-up sentences with a negation, beside a bag of words",
+    unit="right, %",
+    seconds=40,
+    data="by hand",
+    reference="PyTorch GRU(64): best validation 75.3",
+)
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train on both tasks, draw ``polarity.png`` into ``out``; returns the accuracy by model."""
+    seed, out, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     epochs = epochs or (1 if quick else 12)
     sentences, labels = texts.polarity(progress)

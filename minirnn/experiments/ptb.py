@@ -9,30 +9,27 @@ the sum over the 20 steps, mean over the streams. Beside it: how often each word
 
 import math
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, texts
+from minirnn.experiments import Experiment, Result, Settings
 from minirnn.training.bptt import evaluate
 
-TITLE = "Penn Treebank words: the small LSTM of Zaremba et al. 2014"
-SECONDS = 2400
-REFERENCE = "Zaremba et al. 2014: test 114.5, validation 120.7"
-UNIT = "perplexity"
+EXPERIMENT = Experiment(
+    title="Penn Treebank words: the small LSTM of Zaremba et al. 2014",
+    unit="perplexity",
+    seconds=2400,
+    data="6 MB",
+    reference="Zaremba et al. 2014: test 114.5, validation 120.7",
+)
 V_H, STREAMS, STEPS = 200, 20, 20
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``ptb.png`` into ``out``; returns perplexities and seconds by model."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 13)
     parts, vocabulary = texts.penn_treebank(progress)
     if quick:

@@ -7,35 +7,30 @@ to the first, that nobody has told it about. Every word is right or wrong as a w
 words; greedy decoding.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn import generate
 from minirnn.datasets.synthetic import END, START, reverse
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "words written backwards by an encoder and a decoder, with and without attention"
-SECONDS = 40
-REFERENCE = "100 with attention"
-UNIT = "words of 1000 right, %"
+EXPERIMENT = Experiment(
+    title="words written backwards by an encoder and a decoder, with and without attention",
+    unit="words of 1000 right, %",
+    seconds=40,
+    reference="100 with attention",
+)
 LONGEST, LETTERS = 10, 26
 V, E, H = LETTERS + 2, 32, 64  # tokens, embedding, hidden units
 BATCHES = 100  # an epoch, of 128 words each
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the three models, draw ``attention.png`` and ``reverse-losses.png`` into ``out``.
 
     Returns the share of words that are right as a whole, and of letters in their place, by model.
     """
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 10)
     source, lengths, target = reverse(np.random.default_rng([seed, 1]), 1000, LONGEST, LETTERS)
     result, histories, models = {}, {}, {}

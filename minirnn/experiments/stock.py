@@ -15,31 +15,27 @@ Beyond that, to beat persistence is not to be expected: if yesterday's prices to
 somebody would have traded on it. ``drift`` is persistence plus the mean change in training.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn.cells.initializers import glorot_uniform
 from minirnn.datasets import batches, stock
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "a share's price one day ahead: the classic LSTM, and why persistence beats it"
-SECONDS = 10
-REFERENCE = "Keras: in order 3.63 (3.42 to 3.77), shuffled 1.25 (0.82 to 2.20); persistence 0.59"
-UNIT = "RMSE, dollars"
-DIGITS = ".2f"
+EXPERIMENT = Experiment(
+    title="a share's price one day ahead: the classic LSTM, and why persistence beats it",
+    unit="RMSE, dollars",
+    digits=".2f",
+    seconds=10,
+    data="by hand",
+    reference="Keras: in order 3.63 (3.42 to 3.77), shuffled 1.25 (0.82 to 2.20); persistence 0.59",
+)
 WINDOW = 10  # days of changes
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the three, draw ``stock.png`` into ``out``; returns the RMSE by forecaster and part."""
+    seed, out, epochs, quick, progress = settings
     days, price = stock.load(progress)
     split = int(0.7 * len(price))
     epochs = epochs or (1 if quick else 5)

@@ -7,31 +7,28 @@ the network: the translation of the training phrase with the most words in commo
 """
 
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import texts
 from minirnn.datasets.batches import pad
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "short English phrases to French, with attention, greedy and by beam"
-SECONDS = 150
-REFERENCE = "the nearest training phrase"
-UNIT = "%"
+EXPERIMENT = Experiment(
+    title="short English phrases to French, with attention, greedy and by beam",
+    unit="%",
+    seconds=150,
+    data="by hand",
+    reference="the nearest training phrase",
+)
 START, END, UNKNOWN = 0, 1, 2
 E, H = 64, 128
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``translate.png`` into ``out``; returns exact matches and BLEU by model."""
+    seed, out, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 20), np.random.default_rng(seed)
     answers = defaultdict(list)
     for english, french in texts.phrases(progress):
