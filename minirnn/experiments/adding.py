@@ -1,9 +1,10 @@
 """The adding problem: which cell can remember two numbers over a hundred steps?
 
 A sequence of 100 random numbers in 0..1, two of them marked, one in each half; the answer is their
-sum (Hochreiter & Schmidhuber 1997). Always answering 1 has a mean squared error of 1/6 = 0.167; who
-has found the marked numbers gets near 0. All cells have 64 units, Adam, gradients clipped to norm
-1, and new sequences in every batch; the test set is 2000 sequences that nobody trained on.
+sum (Hochreiter & Schmidhuber 1997). Always answering 1 has a mean squared error of 1/6 = 0.167; a
+network that finds the marked numbers gets near 0. All cells have 64 units, Adam, gradients clipped
+to norm 1, and new sequences in every batch. The test set is 2000 sequences that were not in the
+training.
 """
 
 import numpy as np

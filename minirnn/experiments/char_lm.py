@@ -1,10 +1,10 @@
 """A language model of characters, trained on a text with truncated back-propagation.
 
-The text is cut into 32 streams that run on from batch to batch, with their state; the gradient goes
-back 64 steps. The first 90 % are for training, the rest for testing. The figure is bits per
+The text is cut into 32 streams, which continue from batch to batch with their state; the gradient
+goes back 64 steps. The first 90 % are for training, the rest for testing. The figure is bits per
 character: how many yes-or-no questions the model would have to ask, on average, to know the next
-one. Beside it: counting what followed the last 0, 1, 2 and 4 characters (n-grams with n = 1, 2, 3,
-5), smoothed by Witten & Bell (1991), where each order falls back on the one below it.
+one. To compare with: counting what followed the last 0, 1, 2 and 4 characters (n-grams with n = 1,
+2, 3, 5), smoothed by Witten & Bell (1991), where each order falls back on the one below it.
 """
 
 import math
@@ -19,7 +19,7 @@ from minirnn.datasets import batches, texts
 from minirnn.experiments import Experiment, Result, Settings
 
 EXPERIMENT = Experiment(
-    title="a language model of characters, beside n-grams, and what it writes",
+    title="a language model of characters, what it writes, and n-grams",
     unit="bits per character",
     digits=".3f",
     seconds=900,
@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
     reference="PyTorch, 1000 steps: 2.86 (2.84 to 2.87); unigram 4.83, bigram 3.58; "
     "bigger: below 2.2",
     options={
-        "text": {"type": Path, "metavar": "FILE", "help": "a text in UTF-8 in place of Shakespeare"}
+        "text": {"type": Path, "metavar": "FILE", "help": "a text in UTF-8, instead of Shakespeare"}
     },
 )
 STREAMS, STEPS = 32, 64
@@ -41,7 +41,7 @@ MODELS = {
 def run(settings: Settings, text: Path | None = None) -> Result:
     """Train, write ``samples.txt`` and ``char-lm.png``; returns bits and seconds by model.
 
-    text: any file in UTF-8 in place of Shakespeare.
+    text: any file in UTF-8, instead of Shakespeare.
     """
     seed, out, epochs, quick, progress = settings
     content = texts.shakespeare(progress) if text is None else texts.read(text)

@@ -1,8 +1,8 @@
 """Dates as people write them, to dates as machines want them: "3 May 1979" to 1979-05-03.
 
-Thirteen ways to write a date, drawn at random; a bidirectional GRU reads the letters, a GRU with
-attention writes the ten characters. A date is right if all ten are. Beside it: always answering the
-most frequent date, and a rule of a few lines that knows three of the ways.
+Thirteen ways to write a date, drawn at random. A bidirectional GRU reads the letters, a GRU with
+attention writes the ten characters. A date is right if all ten are. To compare with: one and the
+same date for all, and a rule of a few lines that knows three of the ways.
 """
 
 import datetime
@@ -44,7 +44,7 @@ def draw_dates(rng, N):
 
 
 def tokens(texts, end=False):
-    """Texts as tokens (T, B) and lengths, filled up with the end token."""
+    """Texts as tokens (T, B) and lengths, padded with the end token."""
     codes = [[ALPHABET.index(c) for c in text] + [END] * end for text in texts]
     return pad(codes, END)
 
@@ -99,7 +99,7 @@ def score(answers, dates):
 
 
 def rule(text):
-    """What one would write first: day, month and year in figures."""
+    """What one would write first, without a network: day, month and year in figures."""
     found = re.fullmatch(r"(\d\d)[/.](\d\d)[/.](\d{4})|(\d{4})/(\d\d)/(\d\d)", text)
     if found is None:
         return "1999-09-09"
@@ -108,7 +108,7 @@ def rule(text):
 
 
 def draw(out, model, texts):
-    """Where the decoder looks, for some ways to write one date."""
+    """Where the decoder looks, for a few ways to write one date."""
     import matplotlib.pyplot as plt
 
     from minirnn import plot

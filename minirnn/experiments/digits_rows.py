@@ -1,9 +1,9 @@
-"""Small digits read row by row: the offline default of the experiments with images.
+"""Small digits read row by row: the experiment with images that needs no download.
 
-The UCI digits, 8 x 8 pixels, 1297 for training and the last 500, of other writers, for testing.
-LSTMs read the 8 rows from the top down and from the bottom up; half of what they have seen is
-dropped in training, and every image is moved by up to one pixel each time it is shown. Beside them:
-one linear layer that sees all 64 pixels at once, and the most frequent class.
+The UCI digits, 8 x 8 pixels, 1297 for training and the last 500, by other writers, for testing. One
+LSTM reads the 8 rows from top to bottom, another from bottom to top. In training, half of the
+values that they return is dropped, and every image is moved by up to one pixel each time. To
+compare with: one linear layer that sees all 64 pixels at once, and the most frequent class.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from minirnn.experiments import Experiment, Result, Settings
 from minirnn.experiments.common import image_baselines, rows, scores
 
 EXPERIMENT = Experiment(
-    title="8 x 8 digits, row by row, with the data that come along",
+    title="8 x 8 digits, read row by row",
     unit="right, %",
     seconds=30,
     reference="97",
@@ -59,7 +59,7 @@ def move(x, rng):
 
 
 def draw(out, model, x, y, pictures):
-    """Some that are wrong, with what was answered."""
+    """Digits and answers, the wrong ones first."""
     import matplotlib.pyplot as plt
 
     out.mkdir(parents=True, exist_ok=True)
@@ -72,6 +72,6 @@ def draw(out, model, x, y, pictures):
             f"{y[k]} read as {answer[k]}", fontsize=8, color="k" if answer[k] == y[k] else "C3"
         )
         ax.set_axis_off()
-    figure.suptitle("Test digits, those that were misread first")
+    figure.suptitle("Test digits, the misread ones first")
     figure.savefig(out / "digits-rows.png", dpi=120)
     plt.close(figure)

@@ -1,9 +1,9 @@
-"""Film reviews, positive or negative: a GRU over the last 150 words, beside counting words.
+"""Film reviews, positive or negative: a GRU over the last 150 words, and a count of words.
 
-The official split of Maas et al. (2011), 25000 reviews for training and 25000 for testing; of the
-former 2500 decide when to stop. The 30000 most frequent words, an embedding of 125, a GRU of 100,
-batches of 64 reviews of like length, three epochs. The bag of words is a logistic regression on the
-same words of the whole review, whose order it does not see; it is hard to beat.
+The official split of Maas et al. (2011): 25000 reviews for training and 25000 for testing; 2500 of
+the former decide when to stop. The 30000 most frequent words, an embedding of 125, a GRU of 100,
+batches of 64 reviews of similar length, three epochs. The bag of words is a logistic regression on
+the same words of the whole review. It does not see their order, and yet it is hard to beat.
 """
 
 import time
@@ -16,7 +16,7 @@ from minirnn.experiments import Experiment, Result, Settings, sentiment
 from minirnn.experiments.common import most_frequent
 
 EXPERIMENT = Experiment(
-    title="film reviews: a GRU over words, beside a bag of words",
+    title="film reviews: a GRU over words, and a bag of words",
     unit="right, %",
     seconds=420,
     data="84 MB",

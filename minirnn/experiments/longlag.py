@@ -1,15 +1,15 @@
-"""Which network still learns it when the lag gets long? Three tasks, one way to train.
+"""Which networks still learn when the lag gets long? Three tasks, one way to train.
 
 ``copy``: remember ten symbols over a pause, and write them down again. ``temporal-order``: in which
 order came two symbols, X or Y each, among noise? Four classes: chance is 25 %. ``parity``: is the
 number of ones among some bits even or odd? Chance is 50 %. It is the one task here in which *every*
-step matters: one bit overlooked, and the answer is a coin toss. Trained on long sequences alone,
+step matters: after one bit overlooked, the answer is a coin toss. Trained on long sequences alone,
 none of the networks learns anything; so each batch has a length drawn from 1 to the one that is
 tested. The tasks are in ``datasets.synthetic``.
 
 Every network has 64 units and a linear layer, float32, Adam, batches of 64 new sequences. ``LSTM,
 truncated`` is trained with gradients through the last 10 steps only; ``tanh RNN, not clipped``
-without a bound on the gradient's norm, which for all others is 1.
+without a bound on the gradient's norm, which is 1 for all others.
 """
 
 import math

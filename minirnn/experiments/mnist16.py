@@ -1,7 +1,7 @@
 """MNIST at 16 x 16 pixels, 16 steps of 16: what do other kinds of network add?
 
-Every image is reduced by the exact average over areas. Four networks, each with Adam at 0.01, 100
-batches of 500 and no more: a tanh RNN of 64 units; two of them, one for each direction; three
+Every image is reduced by the exact average over areas. Four networks, each trained with Adam at
+0.01 on 100 batches of 500: a tanh RNN of 64 units; two of them, one for each direction; three
 layers of GRU; an LSTM with a forget bias of 1. The bidirectional one is shown twice: with the final
 states of both directions, and with the output at the last row alone, where the backward direction
 has seen one row only.

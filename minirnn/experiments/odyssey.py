@@ -1,10 +1,10 @@
 """What each part of an LSTM is worth: the ablation of Greff et al. (2017), in small.
 
-The adding problem with 50 steps and 12 units, for each variant that lacks one part: input, forget
-or output gate (NIG, NFG, NOG), input or output activation (NIAF, NOAF), peepholes (NP); or has the
-forget gate coupled to the input gate (CIFG); and the full one (V). Same data, rate and start for
-all. The paper's claim is that the forget gate and the output activation matter most. One run says
-little: the median over several seeds is what counts (``--seeds 5`` gives mean and range).
+The adding problem with 50 steps and 12 units. Each variant lacks one part: input, forget or output
+gate (NIG, NFG, NOG), input or output activation (NIAF, NOAF), peepholes (NP); or has the forget
+gate coupled to the input gate (CIFG); V is the full one. All have the same data, learning rate and
+initial weights. The paper says that the forget gate and the output activation matter most. One run
+says little: every figure is the median of five (``--seeds 5`` gives mean and range of the medians).
 """
 
 import numpy as np

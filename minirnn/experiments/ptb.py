@@ -1,10 +1,10 @@
 """Words of the Penn Treebank: the small model of Zaremba et al. (2014, arXiv:1409.2329).
 
-Two LSTM layers of 200 units, 20 streams that run on with their state, gradients through 20 steps,
+Two LSTM layers of 200 units, 20 streams that continue with their state, gradients through 20 steps,
 plain gradient descent with rate 1, halved after each epoch from the fifth on, gradients clipped to
 norm 5, all weights at first uniform in -0.1..0.1, 13 epochs. The paper's figure for it, without
-dropout, is a test perplexity of 114.5 (validation 120.7). As there, the loss that is minimised is
-the sum over the 20 steps, mean over the streams. Beside it: how often each word occurs at all.
+dropout, is a test perplexity of 114.5 (validation 120.7). As there, the loss is the sum over the 20
+steps, and the mean over the streams. To compare with: how often each word occurs at all.
 """
 
 import math

@@ -1,10 +1,10 @@
 """The embedded Reber grammar: the second letter decides the last but one.
 
 An LSTM of 8 units reads words of the grammar, letter by letter and one word at a time, and says
-which letters may come next (Hochreiter & Schmidhuber 1997, experiment 1). It is right about a word
-if at each step the letters that it ranks first are those that may follow: two of the seven or one.
-Whoever knows the grammar but has forgotten the second letter is right about half of the words.
-Solved: 99 % of 200 new words. Beside it: a tanh RNN of 8 units.
+which letters may come next (Hochreiter & Schmidhuber 1997, experiment 1). Its answer for a word is
+right if at each step the letters that it ranks first are those that may follow: two of the seven,
+or one. A network that knows the grammar but has forgotten the second letter is right for about half
+of the words. Solved: 99 % of 200 new words. To compare with: a tanh RNN of 8 units.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 
 An encoder reads 1 to 10 letters of 26, a decoder writes them from the last to the first and ends.
 Without attention the whole word has to pass through one state of 64 numbers. With attention the
-decoder looks the letters up, and the picture of where it looks is a diagonal, from the last letter
-to the first, that nobody has told it about. Every word is right or wrong as a whole, on 1000 new
+decoder looks at the letters again. The picture of where it looks is a diagonal, from the last
+letter to the first, which it has found by itself. A word counts as right only as a whole; 1000 new
 words; greedy decoding.
 """
 
@@ -53,7 +53,7 @@ def make(name, rng):
     options = {"rng": rng, "dtype": np.float32}
     both = mr.Bidirectional(mr.GRU(E, H // 2, **options), mr.GRU(E, H // 2, **options))
     encoder = mr.Sequential(mr.Embedding(V, E, **options), both)
-    attention, D, K = None, E, H  # what the decoder's step gets, what the output gets
+    attention, D, K = None, E, H  # sizes of the decoder's input, and of the output layer's
     if name.startswith("Luong"):
         attention, K = mr.LuongAttention(H, H, **options), 2 * H
     elif name.startswith("Bahdanau"):

@@ -2,7 +2,7 @@
 
 Each answer is the sum of a number and the one before it: 1 2 5 6 gives 1 3 7 11. An LSTM of 10
 units learns it from three series in 1000 steps of Adam, is saved to a file, loaded by *another
-process*, and asked about two new series, whose answers are 1 3 5 7 and 4 9 11 13.
+process*, and gets two new series, whose answers are 1 3 5 7 and 4 9 11 13.
 """
 
 import subprocess

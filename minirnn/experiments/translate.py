@@ -1,9 +1,13 @@
-"""Short English phrases to French, with attention, letter by letter of neither: by words.
+"""Short English phrases to French, with attention, word by word.
 
 The first 10000 phrases of the Tatoeba collection. A tenth of the English phrases is held out, with
-*all* their translations, so that no source is in both parts. A translation is exact if it is one of
-the French phrases that the collection has for it; BLEU is sacrebleu's, against all of them. Beside
-the network: the translation of the training phrase with the most words in common.
+*all* their translations, so that no English phrase is in both parts. A translation is exact if it
+is one of the French phrases that the collection has for it; BLEU is sacrebleu's, against all of
+them.
+To compare with: the translation of the training phrase with the most words in common.
+
+Put the first 10000 lines of fra.txt, from fra-eng.zip at https://www.manythings.org/anki, into
+engfra/fra_first10000.txt in the folder MINIRNN_DATA.
 """
 
 from collections import defaultdict
@@ -44,7 +48,7 @@ def run(settings: Settings) -> Result:
     pairs = [(encode(split[s], index[0]), encode(f, index[1])) for s, f in train]
 
     def batches(rng):
-        # Of like length, so that little is padding; in a new order each time.
+        # Phrases of similar length, so that there is little padding; a new order each time.
         order = rng.permutation(len(pairs))
         order = order[np.argsort([len(pairs[k][0]) for k in order], kind="stable")]
         groups = np.array_split(order, max(1, len(order) // 64))

@@ -2,10 +2,10 @@
 
 tanh RNNs whose W_h is a random orthogonal matrix times a factor, so that all its eigenvalues lie on
 a circle of that radius, and an LSTM with forget bias 1 and with 5. Each gets 100 steps of noise and
-a gradient of norm 1 at the last; the figure is the norm of what is left of it at the first. Beside
-it the bound of Pascanu et al. (2013), radius^99.
+a gradient of norm 1 at the last step; the figure is the norm of what is left of it at the first. To
+compare with: the bound of Pascanu et al. (2013), radius^99.
 
-``explosion``: the largest gradient while a relu RNN learns the adding problem, with and without
+``relu RNN``: the largest gradient while a relu RNN learns the adding problem, with and without
 clipping, and its test error.
 """
 
