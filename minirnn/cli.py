@@ -208,10 +208,8 @@ def run_experiment(arguments: argparse.Namespace) -> int:
     before, started = contents(out), time.perf_counter()
     runs = runs_of(name, out, arguments)
     print(table(runs, experiment.unit, experiment.digits))
-    print(f"\n{time.perf_counter() - started:.1f} s; {in_words(seeds)}; files written:")
-    for file, when in contents(out).items():
-        if before.get(file) != when:
-            print(f"  {file}")
+    print(f"\n{time.perf_counter() - started:.1f} s; {in_words(seeds)}")
+    written = [file for file, when in contents(out).items() if before.get(file) != when]
     if arguments.json is not None:
         report = {
             "experiment": name,
@@ -220,7 +218,8 @@ def run_experiment(arguments: argparse.Namespace) -> int:
             "seeds": {str(seed): run for seed, run in zip(seeds, runs, strict=True)},
         }
         write(arguments.json, (json.dumps(report, indent=2) + "\n").encode())
-        print(f"  {arguments.json}")
+        written.append(arguments.json)
+    print("\n  ".join(["files written:" if written else "no files written", *map(str, written)]))
     return 0
 
 

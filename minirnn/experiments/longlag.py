@@ -3,7 +3,7 @@
 ``copy``: remember ten symbols over a pause, and write them down again. ``temporal-order``: in which
 order came two symbols, X or Y each, among noise? Four classes: chance is 25 %. ``parity``: is the
 number of ones among some bits even or odd? Chance is 50 %. It is the one task here in which *every*
-step matters: after one bit overlooked, the answer is a coin toss. Trained on long sequences alone,
+step matters: overlook one bit, and the answer is a coin toss. Trained on long sequences alone,
 none of the networks learns anything; so each batch has a length drawn from 1 to the one that is
 tested. The tasks are in ``datasets.synthetic``.
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minirnn as mr
-from minirnn import cli
+from minirnn import cli, experiments
 from minirnn.datasets import files
 from minirnn.experiments import Settings, adding, char_lm, cook, polarity, reverse, sentiment
 
@@ -103,3 +106,17 @@ def test_witten_bell_is_a_distribution_and_beats_counting_less():
     context = text[:2500]
     p = [2 ** -(char_lm.witten_bell(context, np.array([k]), 5, 3)) for k in range(5)]
     assert sum(p) == pytest.approx(1)
+
+
+def test_the_table_in_the_readme_has_every_experiment_with_its_script_and_its_time():
+    folder = Path(experiments.__file__).parent
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    row = r"^\| \[`minirnn ([\w-]+)(.*?)`\]\((\w+\.py)\) \|.*?\| (.*?) \|"
+    rows = [found for found in re.findall(row, text, re.M) if "--protocol" not in found[1]]
+    assert [name for name, *_ in rows] == list(cli.EXPERIMENTS)
+    for name, _, script, needs in rows:
+        experiment, run = cli.find(name)
+        assert folder / script == Path(sys.modules[run.__module__].__file__), name
+        assert needs == f"{cli.duration(experiment.seconds)}, {experiment.data or '-'}", name
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (folder / link).exists(), link
