@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import functools
 import importlib
 import json
 import os
@@ -62,8 +63,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if not first.startswith("-") and first not in subparsers:
         p.exit(2, f"minirnn: no experiment {did_you_mean(first, subparsers, 'minirnn list')}\n")
     arguments, unknown = p.parse_known_args(argv)
+    if unknown and first.startswith("-"):
+        p.exit(
+            2, f"minirnn: no option {unknown[0]!r}; an experiment's options come after its name\n"
+        )
     if unknown:
-        own = subparsers.get(first, p)
+        own = subparsers[first]
         kind = "option" if unknown[0].startswith("-") else "argument"
         options = re.findall(r"--[a-z]+", own.format_usage())
         hint = did_you_mean(unknown[0], options, f"{own.prog} --help")
@@ -119,6 +124,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         "--seed",
         type=whole_number,
         default=0,
+        metavar="N",
         help="of the random weights and inputs (default: %(default)s)",
     )
     add.set_defaults(command=check_gradients)
@@ -126,11 +132,11 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
 
 
 def add_experiment(sub: Any, name: str) -> None:
-    experiment, run = find(name)
+    experiment, _ = find(name)
     add = sub.add_parser(
         name,
         help=experiment.title.replace("%", "%%"),  # to argparse a % begins a name
-        description=sys.modules[run.__module__].__doc__,
+        description=module_of(name).__doc__,
         epilog=f"example: minirnn {name} --seed 1 --out {name}-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -149,7 +155,13 @@ def add_options(add: argparse.ArgumentParser, out: Path) -> None:
         metavar="DIR",
         help="folder for the pictures, made if there is none (default: %(default)s)",
     )
-    add.add_argument("--seed", type=whole_number, default=0, help="default: %(default)s")
+    add.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole_number,
+        default=0,
+        help="of all that is random (default: %(default)s)",
+    )
     add.add_argument(
         "--seeds",
         type=positive,
@@ -161,13 +173,17 @@ def add_options(add: argparse.ArgumentParser, out: Path) -> None:
     add.add_argument("--quick", action="store_true", help="a short run, to see that it works")
 
 
-def find(name: str) -> tuple[Experiment, Callable[..., Result]]:
-    """What an experiment is, and its function ``run``."""
-    if name in LONG_LAGS:
-        from minirnn.experiments import longlag
+def module_of(name: str) -> Any:
+    """The script of an experiment."""
+    file = "longlag" if name in LONG_LAGS else name.replace("-", "_")
+    return importlib.import_module(f"minirnn.experiments.{file}")
 
-        return longlag.EXPERIMENTS[name], longlag.run
-    module = importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+
+def find(name: str) -> tuple[Experiment, Callable[..., Result]]:
+    """What an experiment is, and the function that runs it."""
+    module = module_of(name)
+    if name in LONG_LAGS:
+        return module.EXPERIMENTS[name], functools.partial(module.run, name=name)
     return module.EXPERIMENT, module.run
 
 
@@ -175,8 +191,6 @@ def runs_of(name: str, out: Path, arguments: argparse.Namespace) -> list[Result]
     """What an experiment returns for each seed; the first also draws its pictures."""
     experiment, run = find(name)
     options = {o: getattr(arguments, o) for o in experiment.options if hasattr(arguments, o)}
-    if name in LONG_LAGS:
-        options["name"] = name
     return [
         run(Settings(seed, out if k == 0 else None, arguments.epochs, arguments.quick), **options)
         for k, seed in enumerate(seeds_of(arguments))
@@ -201,13 +215,14 @@ def run_experiment(arguments: argparse.Namespace) -> int:
             raise IsADirectoryError(f"--json: {arguments.json} is a folder")
     print(f"{name}: {experiment.title}")
     if arguments.quick:
-        print("a short run, to see that it works: its figures mean nothing", flush=True)
+        print("a short run, to see that it works; do not trust its figures", flush=True)
     elif arguments.epochs is None:
         usual = duration(experiment.seconds * len(seeds))
         print(f"takes about {usual} on one core of a server", flush=True)
     before, started = contents(out), time.perf_counter()
     runs = runs_of(name, out, arguments)
     print(table(runs, experiment.unit, experiment.digits))
+    print(f"reference: {experiment.reference}")
     print(f"\n{time.perf_counter() - started:.1f} s; {in_words(seeds)}")
     written = [file for file, when in contents(out).items() if before.get(file) != when]
     if arguments.json is not None:
@@ -233,8 +248,7 @@ def duration(seconds: float) -> str:
 
 
 def run_all(arguments: argparse.Namespace) -> int:
-    """Each experiment in turn; one that fails, because its data are missing, say, does not stop the
-    rest."""
+    """Each experiment in turn; if one fails, because its data are missing, the others still run."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     seeds, parts, failed = seeds_of(arguments), [], []
     for name in arguments.only:
@@ -243,7 +257,7 @@ def run_all(arguments: argparse.Namespace) -> int:
         started = time.perf_counter()
         try:
             runs = runs_of(name, arguments.out / name, arguments)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             print(f"minirnn: {error}\n", file=sys.stderr)
             failed.append(name)
             continue

@@ -292,8 +292,8 @@ def _names(student: Callable, arguments: tuple) -> list[str]:
 def play(draw: Callable, **ranges: tuple[float, float, float]) -> None:
     """Draw a picture with sliders: name to (lowest, highest, value to begin with).
 
-    Without sliders (no ipywidgets, or ``MINIRNN_STATIC`` is set, as for the committed notebooks) the
-    picture is drawn once.
+    Without sliders (no ipywidgets, or ``MINIRNN_STATIC`` is set, as for the committed notebooks)
+    the picture is drawn once.
     """
     begin = {name: value for name, (_, _, value) in ranges.items()}
     if not os.environ.get("MINIRNN_STATIC"):
