@@ -64,9 +64,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         p.exit(2, f"minirnn: no experiment {did_you_mean(first, subparsers, 'minirnn list')}\n")
     arguments, unknown = p.parse_known_args(argv)
     if unknown and first.startswith("-"):
-        p.exit(
-            2, f"minirnn: no option {unknown[0]!r}; an experiment's options come after its name\n"
-        )
+        p.exit(2, f"minirnn: no option {unknown[0]!r}; put options after the experiment's name\n")
     if unknown:
         own = subparsers[first]
         kind = "option" if unknown[0].startswith("-") else "argument"
