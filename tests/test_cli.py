@@ -40,7 +40,8 @@ def test_the_version(capsys):
     assert capsys.readouterr().out == f"minirnn {mr.__version__}\n"
 
 
-def test_a_reader_of_the_list_may_stop_early():
+def test_a_reader_of_the_list_may_stop_early(monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # so that all is written at the end
     program = [sys.executable, "-m", "minirnn", "list"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()  # before the program can have written anything
