@@ -189,10 +189,19 @@ def runs_of(name: str, out: Path, arguments: argparse.Namespace) -> list[Result]
     """What an experiment returns for each seed; the first also draws its pictures."""
     experiment, run = find(name)
     options = {o: getattr(arguments, o) for o in experiment.options if hasattr(arguments, o)}
-    return [
-        run(Settings(seed, out if k == 0 else None, arguments.epochs, arguments.quick), **options)
-        for k, seed in enumerate(seeds_of(arguments))
-    ]
+    try:
+        return [
+            run(
+                Settings(seed, out if k == 0 else None, arguments.epochs, arguments.quick),
+                **options,
+            )
+            for k, seed in enumerate(seeds_of(arguments))
+        ]
+    except FileNotFoundError as error:
+        if experiment.data != "by hand":
+            raise
+        help_ = f"'minirnn {name} --help' says where the data are from."
+        raise FileNotFoundError(f"{error} {help_}") from error
 
 
 def seeds_of(arguments: argparse.Namespace) -> range:

@@ -62,6 +62,7 @@ def test_all_of_them_make_one_table(tmp_path, capsys, monkeypatch):
     assert cli.main(argv) == 1
     captured = capsys.readouterr()
     assert "not run: stock" in captured.out and "MSFT_2012_2017.csv: not found" in captured.err
+    assert "'minirnn stock --help' says where the data are from" in captured.err
     text = (tmp_path / "results.md").read_text()
     assert "## cook" in text and "by hand" in text and "Reference: 100" in text
 
