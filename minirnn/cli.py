@@ -1,15 +1,21 @@
 """The command ``minirnn``: run the experiments, check the gradients."""
 
 import argparse
+import difflib
+import functools
 import importlib
 import json
+import os
+import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import minirnn as mr
+from minirnn.experiments import Experiment, Result, Settings
 from minirnn.files.npz import write
 
 EXPERIMENTS = (
@@ -18,18 +24,24 @@ EXPERIMENTS = (
     "reverse", "adding", "copy", "temporal-order", "parity", "reber", "odyssey", "vanishing",
     "output-recurrence",
 )  # fmt: skip
+LONG_LAGS = ("copy", "temporal-order", "parity")  # three tasks of one script, longlag.py
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = parser().parse_args(argv)
     usual = signal.signal(signal.SIGINT, stop)
     try:
-        return arguments.command(arguments)
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        code = arguments.command(arguments)
+        sys.stdout.flush()  # here, where an error can be caught
+        return code
     except (KeyboardInterrupt, Stopped):
         print("\nminirnn: stopped", file=sys.stderr)
         return 130
-    except (OSError, ValueError) as error:  # a folder that cannot be written, data that are none
+    except BrokenPipeError:  # nobody reads on, as in ``minirnn list | head -1``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError) as error:  # a folder that cannot be written, wrong data
         print(f"minirnn: {error}", file=sys.stderr)
         return 1
     finally:
@@ -44,60 +56,110 @@ def stop(*_: Any) -> None:
     raise Stopped
 
 
-def parser() -> argparse.ArgumentParser:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; what is misspelt ends the program, with what was probably meant."""
+    p, subparsers = parser()
+    first = argv[0] if argv else "list"
+    if not first.startswith("-") and first not in subparsers:
+        p.exit(2, f"minirnn: no experiment {did_you_mean(first, subparsers, 'minirnn list')}\n")
+    arguments, unknown = p.parse_known_args(argv)
+    if unknown and first.startswith("-"):
+        p.exit(2, f"minirnn: no option {unknown[0]!r}; put options after the experiment's name\n")
+    if unknown:
+        own = subparsers[first]
+        kind = "option" if unknown[0].startswith("-") else "argument"
+        options = re.findall(r"--[a-z]+", own.format_usage())
+        hint = did_you_mean(unknown[0], options, f"{own.prog} --help")
+        p.exit(2, f"{own.prog}: no {kind} {hint}\n")
+    return arguments
+
+
+def did_you_mean(word: str, known: Iterable[str], shows_all: str) -> str:
+    """The word, and what was probably meant."""
+    close = difflib.get_close_matches(word.lower(), known, n=1)
+    return f"{word!r}; " + (f"did you mean {close[0]!r}?" if close else f"{shows_all!r} shows all")
+
+
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of the program, and those of its commands by name."""
     p = argparse.ArgumentParser(
         prog="minirnn",
         description="Recurrent networks written out by hand: run the classic experiments.",
         epilog="example: minirnn airline --seed 1 --out airline-run",
     )
-    sub = p.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    p.add_argument("--version", action="version", version=f"minirnn {mr.__version__}")
+    p.set_defaults(command=list_experiments)
+    sub = p.add_subparsers(title="commands", metavar="COMMAND")
     for name in EXPERIMENTS:
         add_experiment(sub, name)
-    add = sub.add_parser("all", help="run all experiments, and make one table of them")
+    usual = duration(sum(find(name)[0].seconds for name in EXPERIMENTS))
+    add = sub.add_parser("all", help=f"run all experiments ({usual}), and make one table of them")
     add_options(add, Path("out"))
-    add.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
+    add.add_argument(
+        "--only",
+        nargs="+",
+        type=experiment_name,
+        default=EXPERIMENTS,
+        metavar="NAME",
+        help="run these instead of all",
+    )
     add.set_defaults(command=run_all)
-    add = sub.add_parser("list", help="list the experiments")
+    add = sub.add_parser("list", help="list the experiments, their times and what they download")
     add.set_defaults(command=list_experiments)
     add = sub.add_parser(
         "gradcheck",
         help="check every gradient of every layer against measured derivatives",
         epilog="example: minirnn gradcheck --method complex",
     )
-    add.add_argument("--method", choices=("central", "complex"), default="central")
-    add.add_argument("--seed", type=whole_number, default=0)
+    add.add_argument(
+        "--method",
+        choices=("central", "complex"),
+        default="central",
+        help="how to measure a derivative: by central differences, good to 1e-7 (the default), or "
+        "by the complex step, good to 1e-12, for layers that have a function of one step",
+    )
+    add.add_argument(
+        "--seed",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="of the random weights and inputs (default: %(default)s)",
+    )
     add.set_defaults(command=check_gradients)
-    return p
+    return p, sub.choices
 
 
 def add_experiment(sub: Any, name: str) -> None:
-    module = module_of(name)
+    experiment, _ = find(name)
     add = sub.add_parser(
         name,
-        help=module.TITLE.replace("%", "%%"),  # to argparse a % begins a name
-        description=module.__doc__,
+        help=experiment.title.replace("%", "%%"),  # to argparse a % begins a name
+        description=module_of(name).__doc__,
         epilog=f"example: minirnn {name} --seed 1 --out {name}-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(add, Path("out") / name)
     add.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    for option, kind in getattr(module, "OPTIONS", {}).items():
-        if isinstance(kind, type):
-            add.add_argument(f"--{option}", type=kind, metavar="FILE")
-        else:
-            add.add_argument(f"--{option}", choices=kind, default=kind[0])
-    add.set_defaults(command=run_experiment, module=module, name=name)
+    for option, how in experiment.options.items():
+        add.add_argument(f"--{option}", **how)
+    add.set_defaults(command=run_experiment, name=name)
 
 
-def add_options(add: Any, out: Path) -> None:
+def add_options(add: argparse.ArgumentParser, out: Path) -> None:
     add.add_argument(
         "--out",
         type=Path,
         default=out,
         metavar="DIR",
-        help="folder for the pictures (default: %(default)s)",
+        help="folder for the pictures, made if there is none (default: %(default)s)",
     )
-    add.add_argument("--seed", type=whole_number, default=0, help="default: %(default)s")
+    add.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole_number,
+        default=0,
+        help="of all that is random (default: %(default)s)",
+    )
     add.add_argument(
         "--seeds",
         type=positive,
@@ -110,77 +172,119 @@ def add_options(add: Any, out: Path) -> None:
 
 
 def module_of(name: str) -> Any:
-    """The module of an experiment."""
-    return importlib.import_module("minirnn.experiments." + name.replace("-", "_"))
+    """The script of an experiment."""
+    file = "longlag" if name in LONG_LAGS else name.replace("-", "_")
+    return importlib.import_module(f"minirnn.experiments.{file}")
 
 
-def runs_of(module: Any, seeds: range, out: Path, arguments: Any, **options: Any) -> list[dict]:
+def find(name: str) -> tuple[Experiment, Callable[..., Result]]:
+    """What an experiment is, and the function that runs it."""
+    module = module_of(name)
+    if name in LONG_LAGS:
+        return module.EXPERIMENTS[name], functools.partial(module.run, name=name)
+    return module.EXPERIMENT, module.run
+
+
+def runs_of(name: str, out: Path, arguments: argparse.Namespace) -> list[Result]:
     """What an experiment returns for each seed; the first also draws its pictures."""
-    return [
-        module.run(
-            seed, out if seed == seeds[0] else None, arguments.epochs, arguments.quick, **options
-        )
-        for seed in seeds
-    ]
+    experiment, run = find(name)
+    options = {o: getattr(arguments, o) for o in experiment.options if hasattr(arguments, o)}
+    try:
+        return [
+            run(
+                Settings(seed, out if k == 0 else None, arguments.epochs, arguments.quick),
+                **options,
+            )
+            for k, seed in enumerate(seeds_of(arguments))
+        ]
+    except FileNotFoundError as error:
+        if experiment.data != "by hand":
+            raise
+        help_ = f"'minirnn {name} --help' says where the data are from."
+        raise FileNotFoundError(f"{error} {help_}") from error
+
+
+def seeds_of(arguments: argparse.Namespace) -> range:
+    return range(arguments.seed, arguments.seed + arguments.seeds)
+
+
+def in_words(seeds: range) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
 
 
 def run_experiment(arguments: argparse.Namespace) -> int:
-    module, name = arguments.module, arguments.name
-    print(f"{name}: {module.TITLE}")
-    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-    arguments.out.mkdir(parents=True, exist_ok=True)  # if it cannot be, say so before training
+    name, out, seeds = arguments.name, arguments.out, seeds_of(arguments)
+    experiment, _ = find(name)
+    out.mkdir(parents=True, exist_ok=True)  # if it cannot be, say so before training
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         if arguments.json.is_dir():
             raise IsADirectoryError(f"--json: {arguments.json} is a folder")
-    options = {option: getattr(arguments, option) for option in getattr(module, "OPTIONS", {})}
-    started = time.perf_counter()
-    runs = runs_of(module, seeds, arguments.out, arguments, **options)
-    print(table(runs, module.UNIT, getattr(module, "DIGITS", ".1f")))
-    print(f"\n{time.perf_counter() - started:.1f} s; seeds {seeds[0]} to {seeds[-1]}; pictures:")
-    for picture in sorted(arguments.out.glob("*.png")):
-        print(f"  {picture}")
+    print(f"{name}: {experiment.title}")
+    if arguments.quick:
+        print("a short run, to see that it works; do not trust its figures", flush=True)
+    elif arguments.epochs is None:
+        usual = duration(experiment.seconds * len(seeds))
+        print(f"takes about {usual} on one core of a server", flush=True)
+    before, started = contents(out), time.perf_counter()
+    runs = runs_of(name, out, arguments)
+    print(table(runs, experiment.unit, experiment.digits))
+    print(f"reference: {experiment.reference}")
+    print(f"\n{time.perf_counter() - started:.1f} s; {in_words(seeds)}")
+    written = [file for file, when in contents(out).items() if before.get(file) != when]
     if arguments.json is not None:
         report = {
             "experiment": name,
-            "unit": module.UNIT,
+            "unit": experiment.unit,
             "quick": arguments.quick,
             "seeds": {str(seed): run for seed, run in zip(seeds, runs, strict=True)},
         }
         write(arguments.json, (json.dumps(report, indent=2) + "\n").encode())
-        print(f"figures: {arguments.json}")
+        written.append(arguments.json)
+    print("\n  ".join(["files written:" if written else "no files written", *map(str, written)]))
     return 0
 
 
+def contents(folder: Path) -> dict[Path, int]:
+    """The files in a folder, and when they were written."""
+    return {f: f.stat().st_mtime_ns for f in sorted(folder.iterdir()) if f.is_file()}
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def run_all(arguments: argparse.Namespace) -> int:
-    """Each experiment in turn; one that fails, for want of its data say, does not stop the rest."""
+    """Each experiment in turn; if one fails, because its data are missing, the others still run."""
     arguments.out.mkdir(parents=True, exist_ok=True)
-    seeds, parts, failed = range(arguments.seed, arguments.seed + arguments.seeds), [], []
+    seeds, parts, failed = seeds_of(arguments), [], []
     for name in arguments.only:
-        module = module_of(name)
-        print(f"{name}: {module.TITLE}", flush=True)
+        experiment, _ = find(name)
+        print(f"{name}: {experiment.title}", flush=True)
         started = time.perf_counter()
         try:
-            runs = runs_of(module, seeds, arguments.out / name, arguments)
-        except OSError as error:
-            print(f"minirnn: {error}", file=sys.stderr)
+            runs = runs_of(name, arguments.out / name, arguments)
+        except (OSError, ValueError) as error:
+            print(f"minirnn: {error}\n", file=sys.stderr)
             failed.append(name)
             continue
-        text = table(runs, module.UNIT, getattr(module, "DIGITS", ".1f"))
+        text = table(runs, experiment.unit, experiment.digits)
         seconds = time.perf_counter() - started
-        print(f"{text}\nreference: {module.REFERENCE}\n{seconds:.0f} s\n", flush=True)
+        print(f"{text}\nreference: {experiment.reference}\n{seconds:.0f} s\n", flush=True)
         parts.append(
-            f"## {name}\n\n{module.TITLE}; seeds {seeds[0]} to {seeds[-1]}, {seconds:.0f} s.\n"
-            f"Reference: {module.REFERENCE}.\n\n```\n{text.strip()}\n```\n"
+            f"## {name}\n\n{experiment.title}; {in_words(seeds)}, {seconds:.0f} s.\n"
+            f"Reference: {experiment.reference}.\n\n```\n{text.strip()}\n```\n"
         )
         # After each, so that a long run that is stopped leaves what it has.
         write(arguments.out / "results.md", "\n".join(["# Results\n", *parts]).encode())
+    if parts:
+        print(f"tables: {arguments.out / 'results.md'}; pictures: a folder beside it for each")
     if failed:
         print(f"not run: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f") -> str:
+def table(runs: list[Result], unit: str, digits: str = ".1f") -> str:
     """Figures by model and part; over several seeds the mean and the range."""
     parts = list(dict.fromkeys(part for figures in runs[0].values() for part in figures))
     rows = [[unit, *parts]]
@@ -204,16 +308,27 @@ def table(runs: list[dict[str, dict[str, float]]], unit: str, digits: str = ".1f
 
 
 def list_experiments(arguments: argparse.Namespace) -> int:
+    """The answer to ``minirnn list``, and to ``minirnn`` alone."""
+    rows = [("experiment", "time", "download", "what it is")]
     for name in EXPERIMENTS:
-        module = module_of(name)
-        print(f"{name:<12} {module.SECONDS:>4} s   {module.TITLE}")
+        experiment, _ = find(name)
+        rows.append((name, duration(experiment.seconds), experiment.data or "-", experiment.title))
+    first, second, third, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, usual, data, title in rows:
+        print(f"{name:<{first}}  {usual:>{second}}  {data:<{third}}  {title}")
+    print(
+        """
+Times are of one core of a server. Data are downloaded once, into a cache folder. "by hand": there
+is no download; "minirnn NAME --help" says where the data are from.
+"minirnn NAME" runs an experiment, "minirnn NAME --help" explains it, "minirnn gradcheck" checks
+every gradient of every layer."""
+    )
     return 0
 
 
 def check_gradients(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    import minirnn as mr
     from minirnn.checking.catalogue import LAYERS, example, make
     from minirnn.protocol import without_step
 
@@ -241,15 +356,24 @@ def check_gradients(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def whole_number(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
+def experiment_name(text: str) -> str:
+    if text not in EXPERIMENTS:
+        hint = did_you_mean(text, EXPERIMENTS, "minirnn list")
+        raise argparse.ArgumentTypeError(f"no experiment {hint}")
+    return text
+
+
+def whole_number(text: str, least: int = 0) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least {least}, got {text!r}"
+        )
     return number
 
 
 def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-    return number
+    return whole_number(text, 1)

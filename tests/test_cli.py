@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+import minirnn as mr
 from minirnn import cli
 from minirnn.checking.catalogue import LAYERS
+from minirnn.experiments import Settings
 from minirnn.files import npz
 
 
@@ -17,19 +19,48 @@ def run(capsys, *argv):
     return code, capsys.readouterr().out
 
 
-def test_list_names_every_experiment_with_its_time(capsys):
-    code, out = run(capsys, "list")
+@pytest.mark.parametrize("argv", [("list",), ()])
+def test_list_and_no_command_at_all_name_every_experiment(argv, capsys):
+    code, out = run(capsys, *argv)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(cli.EXPERIMENTS)
+    head, *lines = out.split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines] == list(cli.EXPERIMENTS)
+    columns = [head.index(word) for word in ("download", "what it is")]
+    for line in lines:  # the columns line up
+        assert all(line[at - 1] == " " and line[at] != " " for at in columns), line
+    (imdb,) = (line for line in lines if line.startswith("imdb"))
+    assert "7 min" in imdb and "84 MB" in imdb
+    assert "one core of a server" in out
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"minirnn {mr.__version__}\n"
+
+
+def test_a_reader_of_the_list_may_stop_early(monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # so that all is written at the end
+    program = [sys.executable, "-m", "minirnn", "list"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # before the program can have written anything
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 def test_airline_prints_baselines_writes_figures_and_says_where(capsys, tmp_path):
     file = tmp_path / "deep" / "figures.json"
     argv = ("airline", "--quick", "--epochs", "2", "--seeds", "2", "--out", str(tmp_path / "o"))
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "of-another-run.png").touch()
     code, out = run(capsys, *argv, "--json", str(file))
     assert code == 0
-    for text in ("persistence", "same month last year", "53.1", str(file), "predictions.png"):
+    for text in ("persistence", "same month last year", "53.1", "reference: ", "seeds 0 to 1"):
         assert text in out
+    written = out.split("files written:\n")[1].split()
+    pictures = [str(tmp_path / "o" / name) for name in ("hallucinations.png", "predictions.png")]
+    assert written == [*pictures, str(file)]
     report = json.loads(file.read_text())
     assert list(report["seeds"]) == ["0", "1"]
     assert np.isfinite(report["seeds"]["1"]["seasonal LSTM"]["test"])
@@ -63,14 +94,26 @@ def test_gradcheck_fails_loudly(capsys, monkeypatch):
     assert "WRONG: LSTM" in out
 
 
-@pytest.mark.parametrize(
-    "argv", [(), ("airlin",), ("airline", "--seed", "-1"), ("airline", "--epochs", "0")]
-)
-def test_a_wrong_call_exits_with_2_and_says_why(argv, capsys):
+LEAST_0, LEAST_1 = (f"expected a whole number of at least {n}, got " for n in (0, 1))
+
+
+@pytest.mark.parametrize("argv, why", [
+    ("airlne", "minirnn: no experiment 'airlne'; did you mean 'airline'?\n"),
+    ("digits_rows", "minirnn: no experiment 'digits_rows'; did you mean 'digits-rows'?\n"),
+    ("xyzzy", "minirnn: no experiment 'xyzzy'; 'minirnn list' shows all\n"),
+    ("all --only airlne", "no experiment 'airlne'; did you mean 'airline'?\n"),
+    ("airline --sed 1", "minirnn airline: no option '--sed'; did you mean '--seed'?\n"),
+    ("airline stock", "minirnn airline: no argument 'stock'; 'minirnn airline --help' shows all\n"),
+    ("--quick airline", "minirnn: no option '--quick'; put options after the experiment's name\n"),
+    ("airline --seed -1", "argument --seed: " + LEAST_0 + "'-1'\n"),
+    ("airline --epochs 0", "argument --epochs: " + LEAST_1 + "'0'\n"),
+    ("airline --seeds x", "argument --seeds: " + LEAST_1 + "'x'\n"),
+])  # fmt: skip
+def test_a_wrong_call_exits_with_2_and_says_why(argv, why, capsys):
     with pytest.raises(SystemExit) as exit_:
-        cli.main(list(argv))
+        cli.main(argv.split())
     assert exit_.value.code == 2
-    assert "error" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(why)
 
 
 def test_help_has_an_example(capsys):
@@ -143,7 +186,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
 def test_reversal_is_solved_with_attention():
     from minirnn.experiments import reverse
 
-    result = reverse.run(seed=0, progress=False)
+    result = reverse.run(Settings(progress=False))
     assert result["Luong attention"]["words"] == result["Bahdanau attention"]["words"] == 100
     assert result["no attention"]["words"] < 90
 
@@ -152,7 +195,7 @@ def test_reversal_is_solved_with_attention():
 def test_the_adding_problem_is_solved_by_gates_only():
     from minirnn.experiments import adding
 
-    result = adding.run(seed=0, progress=False)
+    result = adding.run(Settings(progress=False))
     assert result["LSTM"]["test"] < 0.005 and result["GRU"]["test"] < 0.005
     assert result["tanh RNN"]["test"] > 0.15
     assert 0.15 < result["always answer 1"]["test"] < 0.18

@@ -53,18 +53,18 @@ def causal_conv(student: Callable) -> str:
         "it sees the future: tap k looks k * dilation steps ahead": lambda x, W, d: conv(
             x, W, d, -1
         ),
-        "the taps are the wrong way round: W[0] is that of the step itself": lambda x, W, d: conv(
+        "the taps are in reverse order: W[0] belongs to the step itself": lambda x, W, d: conv(
             x, W, d, reverse=True
         ),
         "the dilation is not used": lambda x, W, d: conv(x, W, 1),
-        "before the beginning stand zeros, not the first input once more": lambda x, W, d: conv(
+        "there are zeros before the beginning, not the first input again": lambda x, W, d: conv(
             x, W, d, pad="first"
         ),
-        "the beginning sees the end: the sequence is bent into a ring": lambda x, W, d: conv(
+        "the beginning sees the end: the sequence is treated as a ring": lambda x, W, d: conv(
             x, W, d, pad="around"
         ),
         "only the first tap is used": lambda x, W, d: conv(x, W[:1], d),
-        "the first tap, that of the step itself, is left out": lambda x, W, d: (
+        "the first tap, which belongs to the step itself, is left out": lambda x, W, d: (
             conv(x, W, d) - conv(x, W[:1], d)
         ),
     }
@@ -93,7 +93,7 @@ def receptive_field(student: Callable) -> str:
         "the present step is counted once for each layer": lambda K, d: len(d) + (K - 1) * sum(d),
         "the dilations are not used": lambda K, d: 1 + (K - 1) * len(d),
         "only the last layer is counted": lambda K, d: 1 + (K - 1) * (d[-1] if d else 0),
-        "a layer adds to the reach, kernel * dilation is not what it adds": lambda K, d: K * sum(d),
+        "kernel * dilation is not what a layer adds": lambda K, d: K * sum(d),
         "kernel ** layers holds for dilations 1, K, K**2, ... only": lambda K, d: K ** len(d),
         "reaches add up, they do not multiply": lambda K, d: int(
             np.prod([1 + (K - 1) * n for n in d])
@@ -118,11 +118,11 @@ def causal_mask(student: Callable) -> str:
     mistakes = {
         "the present step itself is left out": lambda T: np.arange(T)[:, None] > np.arange(T),
         "rows and columns are swapped: it looks into the future": lambda T: right(T).T,
-        "it is True where it must be False, and the other way round": lambda T: ~right(T),
+        "it is True where it must be False, and False where it must be True": lambda T: ~right(T),
         "nothing is masked": lambda T: np.ones((T, T), bool),
         "each step looks only at itself": lambda T: np.eye(T, dtype=bool),
     }
     cases = {"T = 1": (1,), "T = 2": (2,), "T = 5": (5,)}
     if np.asarray(call(student, 2)).dtype.kind in "fiu":
-        raise Wrong("It has numbers, not True and False, which ~mask would spoil: dtype=bool.")
+        raise Wrong("It has numbers, not True and False, and ~mask would be wrong: use dtype=bool.")
     return judge_against(student, right, cases, mistakes, {"mask": ("step t", "column s")})

@@ -12,7 +12,7 @@ from minirnn.padding import padding
 
 
 def quietly(student: Callable) -> Callable:
-    """The student's function without warnings: what overflows is told in words."""
+    """The student's function without warnings: our message says what overflows."""
 
     @functools.wraps(student)
     def wrapped(*arguments):
@@ -195,12 +195,12 @@ def attend(student: Callable) -> str:
         {
             "there is no tanh around q W_q + k": wrong(squash=lambda a: a),
             "the query makes no difference. Is q W_q missing, or is it added outside the tanh, so "
-            "that the softmax takes it away again": separately,
-            "the context is made of the scores e, not of the weights alpha": wrong(of="e"),
-            "the context is made of the valid scores e, not of the weights alpha": (
+            "that the softmax removes it again": separately,
+            "the context uses the scores e, not the weights alpha": wrong(of="e"),
+            "the context uses the valid scores e, not the weights alpha": (
                 wrong(of="valid e")
             ),
-            "the context is made of the scores e, set to -inf at that, not of the weights alpha": (
+            "the context uses the scores e, set to -inf past the end, not the weights alpha": (
                 wrong(of="masked e")
             ),
             "the softmax goes over the queries (axis 0), not over the steps of the memory": (

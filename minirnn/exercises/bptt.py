@@ -33,8 +33,8 @@ def judge_gradients(layer: Any, backward: Callable, x: np.ndarray) -> str:
 
 @exercise(
     "A derivative is the limit of (f(w + eps) - f(w - eps)) / (2 eps). Which w changes, and when?",
-    "Copy w. Nudge one entry up, call f, nudge it down, call f. The other entries stay.",
-    "up = w.copy(); up[k] += eps; down likewise with -=; return (f(up) - f(down)) / (2 * eps).",
+    "Copy w. Increase one entry, call f, decrease it, call f. The other entries stay.",
+    "up = w.copy(); up[k] += eps; the same with -= for down; return (f(up) - f(down)) / (2 * eps).",
 )
 def slope(student: Callable) -> str:
     """``slope(f, w, k, eps)``: the central difference of f at the array w in its entry k."""
@@ -69,18 +69,18 @@ def slope(student: Callable) -> str:
             "not divided by the distance of the two points": lambda f, w, k, eps: (
                 2 * eps * right(f, w, k, eps)
             ),
-            "both nudges hit the same array: `p = w` makes no copy": lambda f, w, k, eps: 0.0,
-            "the sign is the wrong way round: up minus down": lambda f, w, k, eps: (
+            "both changes go into the same array: `p = w` makes no copy": lambda f, w, k, eps: 0.0,
+            "the sign is wrong: it must be up minus down": lambda f, w, k, eps: (
                 -right(f, w, k, eps)
             ),
-            "all entries of w are nudged at once, not only entry k": all_at_once,
+            "all entries of w are changed at once, not only entry k": all_at_once,
         },
         {"slope": ()},
     )
 
 
 @exercise(
-    "Go through the steps from the last to the first. h[t] reaches the loss by two ways: which?",
+    "Go through the steps from the last to the first. h[t] reaches the loss in two ways: which?",
     "dh = dy[t] + dh_next; da = dh * (1 - h[t+1]**2), since h[t+1] is the output of step t; then "
     "da goes to x[t], h[t], W_x, W_h and b.",
     "dx[t] = da @ W_x.T; dW_x += x[t].T @ da; dW_h += h[t].T @ da; db += da.sum(axis=0); "

@@ -1,6 +1,6 @@
 """An LSTM with planted bugs, for students to name from the picture of its errors.
 
-Do not read on before you have done the exercises of chapter 4: the bugs stand below in full.
+Do not read on before you have done the exercises of chapter 4: all the bugs are below.
 """
 
 import inspect
@@ -221,16 +221,16 @@ def _contradiction(letter: str, k: int) -> str:
                 error = f"is dark (error {ours[row][column]:.0e})"
                 return f"that would leave row {row} white for {_loss_words(name)}, but it {error}"
             return f"that would make row {row} dark for {_loss_words(name)}, but it is white"
-    return "the map is another one"
+    return "the map is a different one"
 
 
 @exercise(
-    "Begin with column 0: a single step, nothing handed on. Which rows are dark there? If none, "
-    "the fault is in what goes from step to step, or in the sum.",
+    "Begin with column 0: a single step, so nothing is passed on. Which rows are dark there? If "
+    "none, the fault is in what goes from step to step, or in the sum.",
     "Rows dW_x, dW_h, db of one gate dark together: its da. One of the three alone: that product. "
-    "Everything dark but at the left edge: look which of dh0, dc0 is dark in column 0.",
+    "If everything is dark except at the left edge: which of dh0, dc0 is dark in column 0?",
     "Print one map as numbers: broken.error_map(broken.broken_lstm(k)). Then say for each letter "
-    "which rows it must darken in column 0, and strike out those that do not.",
+    "which rows it must darken in column 0, and rule out those that do not.",
 )
 def name_the_bugs(student: Callable) -> str:
     """``name_the_bugs()``: a dictionary from the number of a bug, 1 to 10, to its letter."""
@@ -260,8 +260,8 @@ def name_the_bugs(student: Callable) -> str:
 
 
 @exercise(
-    "Four lines make da, two lines hand on. Which of them need dh, and which need dc? c reaches "
-    "the loss by two ways: the next step, and h = o * tanh(c).",
+    "Four lines compute da, two lines compute what the step before gets. Which of them need dh, "
+    "and which need dc? c reaches the loss in two ways: the next step, and h = o * tanh(c).",
     "tanh_c = np.tanh(c); dc = dc_next + dh * o * (1 - tanh_c**2). Then i, f, g get theirs from "
     "dc, o gets its own from dh, each times the derivative of its sigmoid or tanh.",
     "da_i = dc * g * i * (1 - i); da_f = dc * c_prev * f * (1 - f); da_g = dc * i * (1 - g**2); "
@@ -305,7 +305,7 @@ def lstm_carry(student: Callable) -> str:
             raise
         if "gradient of the final state" in str(wrong):
             raise Wrong(
-                "What the next step has handed to c does not come in right: c reaches the loss "
+                "What c gets from the next step is not used correctly: c reaches the loss "
                 "through h = o * tanh(c) and through the next step, so dc begins with dc_next as "
                 "it is."
             ) from None

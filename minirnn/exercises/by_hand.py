@@ -57,14 +57,14 @@ def rnn_step(student: Callable) -> str:
         },
         {
             "a itself, the tanh is missing": lambda x, h, W_x, W_h, b: x @ W_x + h @ W_h + b,
-            "sigmoid in place of tanh": lambda x, h, W_x, W_h, b: (
+            "sigmoid instead of tanh": lambda x, h, W_x, W_h, b: (
                 1 / (1 + np.exp(-(x @ W_x + h @ W_h + b)))
             ),
-            "relu in place of tanh": lambda x, h, W_x, W_h, b: np.maximum(x @ W_x + h @ W_h + b, 0),
+            "relu instead of tanh": lambda x, h, W_x, W_h, b: np.maximum(x @ W_x + h @ W_h + b, 0),
             "the bias is added after the tanh": lambda x, h, W_x, W_h, b: (
                 np.tanh(x @ W_x + h @ W_h) + b
             ),
-            "a tanh of each part. One tanh is taken of their sum": lambda x, h, W_x, W_h, b: (
+            "a tanh of each part. Take one tanh of their sum": lambda x, h, W_x, W_h, b: (
                 np.tanh(x @ W_x) + np.tanh(h @ W_h) + b
             ),
             "W_h is transposed. h @ W_h, with h a row": lambda x, h, W_x, W_h, b: step(
@@ -131,10 +131,10 @@ def rnn_forward(student: Callable) -> str:
             "as many steps as sequences, inputs and units (3)": drawn(3, 3, 3, T=3),
         },
         {
-            "each step starts from h0 again. Step t starts from what step t - 1 has left": (
+            "each step starts from h0 again. Step t starts from the state after step t - 1": (
                 lambda x, h0, *w: run(x, h0, *w, carry=False)
             ),
-            "the state that goes in is one step too old: h[t] is the state before step t, not "
+            "the old state that is used is one step too old: h[t] is the state before step t, not "
             "h[t - 1]": too_old,
             "the first step is left out: the loop begins at t = 0": lambda x, h0, *w: run(
                 x[1:], h0, *w
@@ -153,11 +153,9 @@ def rnn_forward(student: Callable) -> str:
             "the last state is missing. T steps make T + 1 states": lambda x, h0, *w: run(
                 x, h0, *w
             )[:-1],
-            "only the last state. All T + 1 are asked for": lambda x, h0, *w: run(x, h0, *w)[-1],
-            "h0 stands at the end. h[0] is h0": lambda x, h0, *w: np.roll(
-                run(x, h0, *w), -1, axis=0
-            ),
-            "batch first: (B, T + 1, H) in place of (T + 1, B, H)": lambda x, h0, *w: run(
+            "only the last state. Return all T + 1": lambda x, h0, *w: run(x, h0, *w)[-1],
+            "h0 is at the end. h[0] is h0": lambda x, h0, *w: np.roll(run(x, h0, *w), -1, axis=0),
+            "batch first: (B, T + 1, H) instead of (T + 1, B, H)": lambda x, h0, *w: run(
                 x, h0, *w
             ).swapaxes(0, 1),
             "W_h is transposed. h @ W_h, with h a row": lambda x, h0, W_x, W_h, b: run(

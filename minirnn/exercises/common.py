@@ -34,7 +34,7 @@ EXERCISES: dict[str, Exercise] = {}
 
 
 def exercise(*hints: str) -> Callable:
-    """Make a function that judges a student's function the exercise of its own name."""
+    """Decorator of a function that judges a student's function: with three hints, an exercise."""
     if len(hints) != 3:
         raise ValueError(f"hints: expected three, got {len(hints)}")
 
@@ -49,7 +49,7 @@ def exercise(*hints: str) -> Callable:
 
 
 def check(student: Callable, name: str | None = None) -> None:
-    """Judge a student's function; name: of the exercise, the function's own name without it.
+    """Judge a student's function; name: that of the exercise, by default the function's own.
 
     Prints that it is right, or raises ``Wrong``, whose message says what is wrong.
     """
@@ -95,7 +95,7 @@ def call(student: Callable, *arguments: Any) -> Any:
     except NotImplementedError:
         raise Wrong("The function is still to be written: it raises NotImplementedError.") from None
     except Exception as error:
-        # The last line that is the student's own, not one of a library that it called.
+        # The last line of the student's own code, not one of a library that it called.
         frames = traceback.extract_tb(error.__traceback__)[1:]
         own = getattr(getattr(student, "__code__", None), "co_filename", "")
         lines = [frame.line for frame in frames if frame.filename == own and frame.line]
@@ -113,7 +113,8 @@ def call(student: Callable, *arguments: Any) -> Any:
         if not _equal(before, after):
             raise Wrong(
                 f"It changes its argument {name!r}: work on a copy, {name}.copy(), or make a new "
-                "array, h = h + a instead of h += a. (Adding and taking away leaves rounding.)"
+                "array, h = h + a instead of h += a. (Adding and then subtracting leaves rounding "
+                "errors.)"
             )
     if result is None:
         raise Wrong("It returns None: is the `return` missing?")
@@ -122,14 +123,14 @@ def call(student: Callable, *arguments: Any) -> Any:
 
 @contextlib.contextmanager
 def _time_limit(seconds: float = 20):
-    """Raise ``Wrong`` if what is done within does not come to an end, where the system can."""
+    """Raise ``Wrong`` if the block takes longer, on systems that can stop it."""
     main = threading.current_thread() is threading.main_thread()
     if not (hasattr(signal, "setitimer") and main):
         yield
         return
 
     def stop(number, frame):
-        raise Wrong(f"It is still at work after {seconds} s: does a loop never end?")
+        raise Wrong(f"It is still running after {seconds} s: does a loop never end?")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -151,8 +152,8 @@ def judge_against(
 
     right: a function that computes the right answer.
     cases: arguments, from the simplest case to the general one; the keys say what is special.
-    mistakes: functions that make one slip each, under a sentence that names it. One is named if on
-        all cases the student's function returns what it does.
+    mistakes: functions that make one slip each; the key is a sentence about it. If one returns
+        the same as the student's function in all cases, the message has its sentence.
     outputs: the names of the returned arrays with the names of their axes, as in
         ``{"h": ("step t", "row", "unit")}``. "gate ifgo" names an axis of blocks of gates.
     """
@@ -193,7 +194,9 @@ def _difference(name: str, axes: Sequence[str], got: Any, right: Any) -> str:
     try:
         got = np.asarray(got)
         if np.iscomplexobj(got) and got.imag.any():
-            return f"{name}: expected real numbers, got complex ones. Is their size meant, np.abs?"
+            return (
+                f"{name}: expected real numbers, got complex ones. Do you need their size, np.abs?"
+            )
         got = got.real.astype(np.float64)
     except (TypeError, ValueError):
         return f"{name}: expected numbers, got {type(got).__name__}."
@@ -239,7 +242,7 @@ def _same(got: Any, other: Any) -> bool:
 
 
 def _quietly(function: Callable, arguments: tuple) -> Any:
-    """What a slip leads to; None where it leads to an error."""
+    """What a slip returns; None if it raises an error."""
     with np.errstate(all="ignore"):
         try:
             return function(*copy.deepcopy(arguments))
@@ -289,8 +292,8 @@ def _names(student: Callable, arguments: tuple) -> list[str]:
 def play(draw: Callable, **ranges: tuple[float, float, float]) -> None:
     """Draw a picture with sliders: name to (lowest, highest, value to begin with).
 
-    Where there are no sliders (no ipywidgets, or ``MINIRNN_STATIC`` is set, as when the committed
-    notebooks are made), the picture is drawn once.
+    Without sliders (no ipywidgets, or ``MINIRNN_STATIC`` is set, as for the committed notebooks)
+    the picture is drawn once.
     """
     begin = {name: value for name, (_, _, value) in ranges.items()}
     if not os.environ.get("MINIRNN_STATIC"):

@@ -11,7 +11,7 @@ PRODUCTS = (np.dot, np.einsum, np.inner, np.tensordot, np.vdot)
 
 
 class Counted(np.ndarray):
-    """An array that writes down each product it has a part in: the factors' names, their most axes,
+    """An array that records each product it is a factor of: the factors' names, their most axes,
     and whether it is one of matrices, not number by number."""
 
     name: str | None = None
@@ -132,16 +132,16 @@ def rnn_forward_fast(student: Callable) -> str:
         {
             "the bias is added twice, before the loop and in it": lambda *a: forward(*a, bias=2),
             "the bias is missing": lambda *a: forward(*a, bias=0),
-            "the state is not carried on: every step starts from h0": lambda *a: forward(
+            "the state is not passed on: every step starts from h0": lambda *a: forward(
                 *a, carried=False
             ),
-            "the rows of x W_x are put back as (B, T, H): after reshape(T * B, D) they run "
+            "the rows of x W_x are reshaped to (B, T, H): after reshape(T * B, D) they run "
             "through the batch first, so it must be reshape(T, B, H)": lambda *a: forward(
                 *a, swapped=True
             ),
-            "x W_x is not put back as (T, B, H): with T * B rows, xW[t] is one row, not those of "
+            "x W_x is not reshaped to (T, B, H): with T * B rows, xW[t] is one row, not those of "
             "step t": lambda *a: forward(*a, flat=True),
-            "x is transposed to (B, T, D) before the product, but its rows are put back as (T, B, "
+            "x is transposed to (B, T, D) before the product, but its rows are reshaped to (T, B, "
             "H)": lambda *a: forward(*a, turned=True),
             "h0 is not used: the loop starts from zeros, and h[0] is zero": lambda x, h0, *a: (
                 forward(x, 0 * h0, *a)
@@ -151,7 +151,7 @@ def rnn_forward_fast(student: Callable) -> str:
             "W_h is transposed": lambda x, h0, W_x, W_h, b: forward(x, h0, W_x, W_h.T, b),
             "h0 is missing from the result, which must have T + 1 entries, h[0] the initial "
             "state": lambda *a: forward(*a)[1:],
-            "only the last state is returned; all T + 1 are wanted": lambda *a: forward(*a)[-1],
+            "only the last state is returned; return all T + 1": lambda *a: forward(*a)[-1],
         },
         {"h": ("step index t", "row", "unit")},
     )
@@ -207,7 +207,7 @@ def weight_gradient(student: Callable) -> str:
         rng = np.random.default_rng(1)
         return rng.normal(size=(T + 1, B, H)), rng.normal(size=(T, B, H))
 
-    def reshaped(h, da):  # in place of a transpose
+    def reshaped(h, da):  # instead of a transpose
         return h[:-1].reshape(da.shape[2], -1) @ da.reshape(-1, da.shape[2])
 
     found = judge_against(
@@ -220,27 +220,27 @@ def weight_gradient(student: Callable) -> str:
             "four steps, five rows": case(4, 5),
         },
         {
-            "h[1:] where h[:-1] must stand: da[t] belongs to the state *before* step t, h[t]": (
+            "h[1:] instead of h[:-1]: da[t] belongs to the state *before* step t, h[t]": (
                 lambda h, da: gradient(h, da, 1)
             ),
             "the transpose of dW_h, da^T h: the row of W_h belongs to h": (
                 lambda h, da: gradient(h, da).T
             ),
-            "the mean over steps and rows in place of the sum": (
+            "the mean over steps and rows instead of the sum": (
                 lambda h, da: gradient(h, da, mean="all")
             ),
-            "the mean over the steps in place of the sum": (
+            "the mean over the steps instead of the sum": (
                 lambda h, da: gradient(h, da, mean="steps")
             ),
-            "the mean over the rows of the batch in place of the sum": (
+            "the mean over the rows of the batch instead of the sum": (
                 lambda h, da: gradient(h, da, mean="rows")
             ),
             "the rows of the batch are added up before the product; but the product of two sums is "
             "not the sum of the products": lambda h, da: h[:-1].sum(axis=1).T @ da.sum(axis=1),
             "the sign is wrong": lambda h, da: -gradient(h, da),
-            "reshape(H, ...) in place of a transpose: reshape keeps the order of the numbers in "
+            "reshape(H, ...) instead of a transpose: reshape keeps the order of the numbers in "
             "memory and only moves the line breaks": reshaped,
-            "h[:-1].T also turns steps and rows round: bring h to two axes first, then transpose": (
+            "h[:-1].T also exchanges steps and rows: bring h to two axes first, then transpose": (
                 lambda h, da: h[:-1].T.reshape(da.shape[2], -1) @ da.reshape(-1, da.shape[2])
             ),
             "the last step alone": lambda h, da: gradient(h[-2:], da[-1:]),

@@ -55,14 +55,14 @@ def cut_windows(student: Callable) -> str:
             "x lacks its last axis, the one feature": lambda s, n: _axes(s, n, "flat"),
             "a reshape from (B, length, 1) to (length, B, 1), which leaves the numbers in their "
             "order and so mixes the windows; transpose them": lambda s, n: _axes(s, n, "reshaped"),
-            "target has an axis too many: (B,) is expected": lambda s, n: _axes(s, n, "column"),
-            "the target is the last value in the window, not the one after it: the answer stands "
-            "in the input": lambda s, n: _cut(s, n, target=-1),
+            "target has one axis too many: expected (B,)": lambda s, n: _axes(s, n, "column"),
+            "the target is the last value in the window, not the one after it: the answer is in "
+            "the input": lambda s, n: _cut(s, n, target=-1),
             "the target comes one step too late: a value is skipped after the window": late,
             "the last window is missing: there are N - length of them": (
                 lambda s, n: _cut(s, n, len(s) - n - 1)
             ),
-            "x has a window too many: after the last one nothing comes": lambda s, n: (
+            "x has one window too many: nothing comes after the last one": lambda s, n: (
                 _cut(np.append(s, 0), n)[0],
                 s[n:],
             ),
@@ -84,8 +84,8 @@ def cut_windows(student: Callable) -> str:
 
 
 @exercise(
-    "Which values may the mean and the standard deviation know of?",
-    "mean = series[:split].mean(), std likewise. But it is the whole series that is scaled.",
+    "Which values may be used for the mean and the standard deviation?",
+    "mean = series[:split].mean(), and std in the same way. But scale the whole series.",
     "mean, std = series[:split].mean(), series[:split].std(); return (series - mean) / std, "
     "mean, std.",
 )
@@ -133,16 +133,16 @@ def scale(student: Callable) -> str:
                 (s - s.mean()) / s[:k].std(), s[:k].mean(), s[:k].std()
             ),
             "mean and standard deviation are those of the test part": by(lambda s, k: s[k:]),
-            "the test part is scaled by its own mean and standard deviation. At the split they are "
-            "not known; and its level is lost": each,
+            "the test part is scaled by its own mean and standard deviation. They are not known at "
+            "the split, and the level of the test part is lost": each,
             "the training part reaches one value too far: series[:split] ends before index split": (
                 by(lambda s, k: s[: k + 1])
             ),
             "divided by the variance; the standard deviation is its root": by(begin, std=np.var),
-            "the standard deviation with N - 1 (ddof=1); here the one with N is asked for": (
+            "the standard deviation with N - 1 (ddof=1); here use the one with N": (
                 by(begin, std=lambda p: np.std(p, ddof=1))
             ),
-            "scaled to 0..1 by minimum and maximum; mean and standard deviation are asked for": (
+            "scaled to 0..1 by minimum and maximum; use the mean and the standard deviation": (
                 by(begin, std=np.ptp, centre=np.min)
             ),
             "divided, but the mean is not subtracted": lambda s, k: (
@@ -151,7 +151,7 @@ def scale(student: Callable) -> str:
             "the mean is subtracted, but nothing is divided": lambda s, k: (
                 (s - s[:k].mean(), *right(s, k)[1:])
             ),
-            "only the training part is returned; the whole series is to be scaled": (
+            "only the training part is returned; scale the whole series": (
                 by(begin, begin)
             ),
             "mean and std are returned in the wrong order": lambda s, k: (
@@ -183,14 +183,14 @@ def _run(step, first, n, move=lambda window, new: np.append(window[1:], new), ex
 
 
 @exercise(
-    "Do it by hand: the window is (1, 2), step adds its values up. What are the next three?",
-    "In each turn: f = step(window); keep f; make a new window without its first value and with f "
+    "Do it by hand: the window is (1, 2), step adds up its values. What are the next three?",
+    "In each pass: f = step(window); keep f; make a new window without its first value and with f "
     "at its end.",
     "forecasts.append(step(window)); window = np.append(window[1:], forecasts[-1]); n times, "
     "then return np.array(forecasts).",
 )
 def free_run_by_hand(student: Callable) -> str:
-    """``free_run_by_hand(step, first, n)``: n forecasts (n,), each made of those before it."""
+    """``free_run_by_hand(step, first, n)``: n forecasts (n,), each from the values before it."""
 
     def with_first(step, first, n):
         return np.append(first, _run(step, first, n))
@@ -207,7 +207,7 @@ def free_run_by_hand(student: Callable) -> str:
             ),
         },
         {
-            "the window never moves: every forecast is made of `first`": (
+            "the window never moves: every forecast is computed from `first`": (
                 lambda s, f, n: _run(s, f, n, lambda window, new: window)
             ),
             "the window grows: the oldest value is not dropped": (
@@ -216,7 +216,7 @@ def free_run_by_hand(student: Callable) -> str:
             "the newest value is dropped for the forecast; it is the oldest that must go": (
                 lambda s, f, n: _run(s, f, n, lambda window, new: np.append(window[:-1], new))
             ),
-            "the forecast is put at the front of the window; the newest stands at the end": (
+            "the forecast is put at the front of the window; the newest is at the end": (
                 lambda s, f, n: _run(s, f, n, lambda window, new: np.append(new, window[:-1]))
             ),
             "the forecast takes the place of the oldest, but the others do not move up": (
@@ -226,10 +226,10 @@ def free_run_by_hand(student: Callable) -> str:
             "array": lambda s, f, n: _run(
                 s, f, n, lambda w, new: np.append(w[1:-1], [new, new])[-len(w) :]
             ),
-            "the window turns round, and no forecast gets into it": (
+            "the window is rotated, and no forecast gets into it": (
                 lambda s, f, n: _run(s, f, n, lambda window, new: np.roll(window, -1))
             ),
-            "the values of `first` are returned along; only forecasts are asked for": with_first,
+            "the values of `first` are in the result; return forecasts only": with_first,
             "one forecast too few": lambda s, f, n: _run(s, f, n, extra=-1),
             "one forecast too many": lambda s, f, n: _run(s, f, n, extra=1),
             "the first forecast is missing, and there is one after the last": (

@@ -84,10 +84,10 @@ def gru_step(student: Callable) -> str:
     }  # fmt: skip
     mistakes = {
         "z and 1 - z are swapped: here z = 1 keeps the old state": slip(keep="1 - z"),
-        "n is not held back by 1 - z: h = n + z * h_prev": slip(keep="both"),
+        "n is not multiplied by 1 - z: h = n + z * h_prev": slip(keep="both"),
         "r works before the product, on h_prev: that is the other variant": slip(reset="before"),
         "r multiplies x's part of n as well, not only that of the past": slip(reset="everything"),
-        "b_hn stands outside of r: it belongs to what r multiplies": slip(reset="outside"),
+        "b_hn is added outside of r: r multiplies it too": slip(reset="outside"),
         "b_hn is left out": slip(past_bias=0),
         "b is left out": slip(bias=0),
         "b is added twice, to x W_x and to h_prev W_h": slip(h_bias=1),
@@ -95,16 +95,16 @@ def gru_step(student: Callable) -> str:
             bias=0, h_bias=1
         ),
         "r is not used": slip(r_on=False),
-        "1 - r stands where r must": slip(turned=True),
+        "1 - r is used instead of r": slip(turned=True),
         "the sign of a in the sigmoids of r and z is wrong: 1 / (1 + exp(-a))": slip(
             gates=lambda a: sigmoid(-a)
         ),
-        "the columns are dealt out one by one, r z n r z n; those of a gate lie side by side": slip(
+        "the columns are interleaved, r z n r z n; those of a gate must be side by side": slip(
             dealt=True
         ),
         "the candidate n has no tanh": slip(candidate=lambda a: a),
-        "the candidate n is a sigmoid in place of a tanh": slip(candidate=sigmoid),
-        "r and z are tanhs in place of sigmoids": slip(gates=np.tanh),
+        "the candidate n is a sigmoid instead of a tanh": slip(candidate=sigmoid),
+        "r and z are tanhs instead of sigmoids": slip(gates=np.tanh),
         "the columns are taken in the order z, r, n, which is that of Keras": slip(order="zrn"),
         "the columns are taken in the order n, z, r": slip(order="nzr"),
         "the columns are taken in the order r, n, z": slip(order="rnz"),
@@ -137,15 +137,15 @@ def from_keras_order(student: Callable) -> str:
     }
     mistakes = {
         "nothing has changed its place": lambda W: W,
-        "the blocks are moved round by one: the order became r, n, z": lambda W: reordered(
+        "the blocks are rotated by one: the order became r, n, z": lambda W: reordered(
             W, (1, 2, 0)
         ),
-        "the blocks are moved round by one: the order became n, z, r": lambda W: reordered(
+        "the blocks are rotated by one: the order became n, z, r": lambda W: reordered(
             W, (2, 0, 1)
         ),
         "n has moved: the whole order is reversed": lambda W: reordered(W, (2, 1, 0)),
         "the last two blocks changed places, not the first two": lambda W: reordered(W, (0, 2, 1)),
         "rows are moved, not columns": lambda W: reordered(W, (1, 0, 2), 0),
-        "the gates' columns are dealt out one by one: r z n r z n": interleaved,
+        "the gates' columns are interleaved: r z n r z n": interleaved,
     }
     return judge_against(student, reordered, cases, mistakes, {"W": ("row", "column")})

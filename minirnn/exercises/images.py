@@ -70,7 +70,7 @@ def rows(student: Callable) -> str:
             "each image is divided by its own largest value": each,
             "batch first: x[0] is the first image, and not the first row of all": lambda a: a / 16,
             "rows are read from the bottom up": lambda a: right(a)[::-1],
-            "the axes go round: (T, D, N)": lambda a: right(a, (1, 2, 0)),
+            "the axes are rotated: (T, D, N)": lambda a: right(a, (1, 2, 0)),
             "not scaled, and batch first: nothing has changed": lambda a: a,
             "not scaled, and the columns are the steps": lambda a: right(a, (2, 0, 1), 1),
             "not scaled, and reshaped, which mixes images and rows": lambda a: 16 * reshaped(a),
@@ -101,7 +101,7 @@ def tenfold_sum_so_far(x):
 @exercise(
     "The second function must see the last step first. And in which order do its answers come?",
     "x[::-1] reverses time. Reverse what `backward` returns once more, so that its answer to step "
-    "t stands at t. Then put both side by side, along the last axis.",
+    "t is at t. Then put both side by side, along the last axis.",
     "return np.concatenate([forward(x), backward(x[::-1])[::-1]], axis=-1)",
 )
 def bidirectional(student: Callable) -> str:
@@ -172,15 +172,15 @@ def bidirectional(student: Callable) -> str:
             ),
         },
         {
-            "the input of `backward` is reversed, but its answers are not turned back: at step t "
-            "stands its answer to step T - 1 - t": both(after=same),
+            "the input of `backward` is reversed, but its answers are not reversed again: at step "
+            "t is its answer to step T - 1 - t": both(after=same),
             "`backward` reads in the same direction as `forward`: x is not reversed, or along "
             "another axis than time": both(same, same),
-            "`backward` gets x unreversed, and only its answers are turned round": (
+            "`backward` gets x unreversed, and only its answers are reversed": (
                 both(before=same)
             ),
-            "the two halves are added; they have to stand side by side": both(join=np.add),
-            "the mean of the two halves; they have to stand side by side": (
+            "the two halves are added; they must be side by side": both(join=np.add),
+            "the mean of the two halves; they must be side by side": (
                 both(join=lambda u, v: (u + v) / 2)
             ),
             "the halves are in the wrong order: `forward`'s comes first": (
@@ -192,10 +192,10 @@ def bidirectional(student: Callable) -> str:
             "joined along the batch axis; it is the last axis that becomes 2H": (
                 both(join=lambda u, v: np.concatenate([u, v], axis=1))
             ),
-            "stacked along a new axis; (T, B, 2H) is expected": (
+            "stacked along a new axis; expected (T, B, 2H)": (
                 both(join=lambda u, v: np.stack([u, v]))
             ),
-            "all of the joined outputs are turned round, `forward`'s half too": (
+            "all of the joined outputs are reversed, `forward`'s half too": (
                 both(after=same, join=lambda u, v: np.concatenate([u, v], axis=-1)[::-1])
             ),
             "the batch is reversed, not time: time is axis 0": (
@@ -207,15 +207,16 @@ def bidirectional(student: Callable) -> str:
             "the directions are exchanged: `forward` reads from the end, `backward` from the "
             "beginning": exchanged,
             "`forward` is used for both directions; `backward` has its own weights": same_function,
-            "the second half is the first one turned round; nothing was read from the end": of_u,
+            "the second half is the first one reversed; nothing was read from the end": of_u,
             "`backward` reads what `forward` has answered; both have to read x": in_line,
-            "the functions are called for each step on its own, and so begin anew each time": (
+            "the functions are called for each step on its own, and so start from the beginning "
+            "each time": (
                 step_by_step
             ),
             "the two halves are interleaved, unit by unit; one has to come after the other": (
                 both(join=lambda u, v: np.stack([u, v], axis=-1).reshape(*u.shape[:2], -1))
             ),
-            "only the ends are returned; an answer at every step is asked for": ends,
+            "only the ends are returned; return an answer for every step": ends,
         },
         {"y": ("step t", "row", "unit")},
     )  # fmt: skip

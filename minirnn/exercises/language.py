@@ -34,7 +34,7 @@ def perplexity(student: Callable) -> str:
         without_warnings(student),
         right,
         {
-            "one character, foreseen with certainty (p = 1)": (np.zeros(1),),
+            "one character, predicted with certainty (p = 1)": (np.zeros(1),),
             "one character of p = 1/8: as unsure as among 8": (np.log([1 / 8]),),
             "three characters, each of p = 1/4: as unsure as among 4": (np.log([0.25] * 3),),
             "two characters, p = 1/2 and p = 1/8: 1 bit and 3 bits, 2 on average": (
@@ -48,7 +48,7 @@ def perplexity(student: Callable) -> str:
         {
             "the sign: logarithms of probabilities are negative, and exp of their mean is "
             "below 1. Perplexity is at least 1": lambda a: np.exp(np.mean(a)),
-            "the sum in place of the mean; it grows with the length of the text": lambda a: np.exp(
+            "the sum instead of the mean; it grows with the length of the text": lambda a: np.exp(
                 -np.sum(a)
             ),
             "2 to the power of *nats*. 2 goes with log2, exp with natural logarithms": lambda a: (
@@ -67,16 +67,16 @@ def perplexity(student: Callable) -> str:
             "1 over the mean of p. Take the mean of the logarithms, before exp": lambda a: (
                 1 / np.mean(np.exp(a))
             ),
-            "a perplexity for each character; one number for the text is wanted": lambda a: np.exp(
-                -a
-            ),
+            "a perplexity for each character; return one number for the text": lambda a: np.exp(-a),
             "only the last character counts": lambda a: np.exp(-a[-1]),
             "10 to the power of nats. exp goes with the natural logarithm": lambda a: (
                 10 ** -np.mean(a)
             ),
-            "exp of the sum of -p log p, which is the entropy if these were all. The text "
-            "itself weighs: take the plain mean": lambda a: np.exp(-np.sum(np.exp(a) * a)),
-            "the median in place of the mean": lambda a: np.exp(-np.median(a)),
+            "exp of the sum of -p log p, as for an entropy. In a text each character already "
+            "counts as often as it occurs: take the plain mean": lambda a: np.exp(
+                -np.sum(np.exp(a) * a)
+            ),
+            "the median instead of the mean": lambda a: np.exp(-np.median(a)),
             "divided by N - 1, not by N": lambda a: np.exp(-np.sum(a) / (len(a) - 1)),
             "the probabilities are multiplied before the root is taken; a long product is 0. Add "
             "logarithms": lambda a: np.prod(np.exp(a)) ** (-1 / len(a)),
@@ -119,7 +119,7 @@ def _highest_unheated(a, T):
 
 @exercise(
     "Divide the logits by T first; then it is an ordinary softmax. Along which axis?",
-    "softmax(z) does not change if the same number is taken from all z of a row. Which number "
+    "softmax(z) does not change if the same number is subtracted from all z of a row. Which number "
     "makes the largest exponent 0?",
     "z = (logits - logits.max(axis=-1, keepdims=True)) / T; p = np.exp(z); divide by its sum over "
     "the last axis, with keepdims=True.",
@@ -151,7 +151,7 @@ def temperature(student: Callable) -> str:
             "a row of large logits above a row of small ones": (far, 1.0),
         },
         {
-            "np.exp overflows. Take the largest logit of each row away before it: the "
+            "np.exp overflows. Subtract the largest logit of each row first: the "
             "probabilities stay the same": lambda a, T: _plain(a / T),
             "multiplied by T. A high temperature has to flatten: divide": lambda a, T: _softmax(
                 a * T
@@ -184,11 +184,11 @@ def temperature(student: Callable) -> str:
             "not divided by the sum": _without_division,
             "not divided by the sum, and np.exp overflows": lambda a, T: np.exp(a / T),
             "the logarithm of the probabilities": lambda a, T: np.log(_softmax(a / T)),
-            "the largest logit of *all* rows is taken away; a row far below it becomes 0 / 0. Take "
-            "the largest of each row": _highest_of_all,
-            "the largest *absolute* logit is taken away. If all are far below 0, every exponent "
+            "the largest logit of *all* rows is subtracted; a row far below it becomes 0 / 0. "
+            "Subtract the largest of each row": _highest_of_all,
+            "the largest *absolute* logit is subtracted. If all are far below 0, every exponent "
             "underflows": lambda a, T: _plain((a - abs(a).max(axis=-1, keepdims=True)) / T),
-            "what is taken away is not divided by T, so that the largest exponent is not 0 and may "
+            "what is subtracted is not divided by T, so that the largest exponent is not 0 and may "
             "overflow": _highest_unheated,
         },
         {"probabilities": ()},
@@ -264,10 +264,10 @@ def bigram(student: Callable) -> str:
             "200 tokens, V = 6, s = 0.5": (rng.integers(0, 6, 200), 6, 0.5),
         },
         {
-            "the table is transposed: row a has to tell what comes *after* a, and to sum to "
+            "the table is transposed: row a must say what comes *after* a, and sum to "
             "1": lambda t, V, s: right(t, V, s).T,
-            "the pairs are the wrong way round: these are what came *before*": lambda t, V, s: (
-                _table(_pairs(t, V).T, s)
+            "the pairs are reversed: these are what came *before*": lambda t, V, s: _table(
+                _pairs(t, V).T, s
             ),
             "each pair counts once, however often it occurs. n[a, b] += 1 with arrays does that; "
             "np.add.at adds them all": lambda t, V, s: _table(_pairs(t, V, once=True), s),
@@ -284,11 +284,11 @@ def bigram(student: Callable) -> str:
             "below, s is added once; each row has V cells, so it has to be s V": lambda t, V, s: (
                 _table(_pairs(t, V), s, kinds=1)
             ),
-            "below, V is added in place of s V": lambda t, V, s: (
+            "below, V is added instead of s V": lambda t, V, s: (
                 (_pairs(t, V) + s) / (_pairs(t, V).sum(axis=1, keepdims=True) + V)
             ),
             "the smoothing is added after dividing; rows then sum to more than 1": _afterwards,
-            "the smoothing is 1, whatever was asked for": lambda t, V, s: _table(_pairs(t, V), 1.0),
+            "the smoothing is always 1": lambda t, V, s: _table(_pairs(t, V), 1.0),
             "only pairs that occur are smoothed. What was never seen has to get s, too": _seen_only,
             "there is no smoothing": lambda t, V, s: _table(_pairs(t, V), 0.0),
             "the counts, not divided": lambda t, V, s: _pairs(t, V) + s,

@@ -62,11 +62,11 @@ STEP_SLIPS = {
     "the old c is gated by 1 - i instead of f": slip(keep=lambda i: 1 - i),
     "g is not gated by i: c = f * c_prev + i * g": slip(put=1),
     "h is not gated by o: h = o * tanh(c)": slip(show=1),
-    "h is made of the old c: h = o * tanh(c) with the new one": slip(old=True),
+    "h uses the old c: h = o * tanh(c) needs the new one": slip(old=True),
     "the bias b is missing in a": slip(bias=0),
     "the product h_prev W_h is missing in a": slip(recurrent=0),
-    "W_h is multiplied by c_prev; a is made of h_prev": slip(through_c=True),
-    "the columns are dealt out one by one, i f g o i f g o; those of a gate lie side by side": slip(
+    "W_h is multiplied by c_prev; it must be h_prev": slip(through_c=True),
+    "the columns are interleaved, i f g o i f g o; those of a gate must be side by side": slip(
         dealt=True
     ),
     "all four blocks have a sigmoid and h lacks its tanh": slip(g=sigmoid, out=identity),
@@ -128,7 +128,7 @@ def gate_by_gate(student, x, h_prev, W_x, W_h, b):
     "Which one has another activation than the others?",
     "a_i, a_f, a_g, a_o = np.split(a, 4, axis=1). Sigmoids for i, f and o, a tanh for g. Then "
     "the two lines of the conveyor belt.",
-    "a = x @ W_x + h_prev @ W_h + b; i = 1 / (1 + np.exp(-a_i)), likewise f and o; g = "
+    "a = x @ W_x + h_prev @ W_h + b; i = 1 / (1 + np.exp(-a_i)), f and o in the same way; g = "
     "np.tanh(a_g); c = f * c_prev + i * g; h = o * np.tanh(c); return h, c.",
 )
 def lstm_step(student: Callable) -> str:
@@ -218,15 +218,15 @@ def squashed_twice(dh, dc, i, f, g, o, c_prev, tanh_c):
 
 
 BACK_SLIPS = {
-    "dc lacks the way through h: dc gains dh * o * (1 - tanh_c^2)": back_slip(through_h=0),
-    "the dc that step t+1 handed back is not used; it is where dc begins": back_slip(handed=0),
+    "dc lacks the part through h: add dh * o * (1 - tanh_c^2)": back_slip(through_h=0),
+    "the dc from step t+1 is not used; dc begins with it": back_slip(handed=0),
     "dc is multiplied by f at the beginning; step t+1 has done that with its own f": gated_twice,
     "in dc the factor o is missing: dh * o * (1 - tanh_c^2)": back_slip(show=1),
     "in dc the derivative 1 - tanh_c^2 is missing": back_slip(squash=1),
-    "in dc stands 1 - tanh_c, without the square": unsquared,
+    "dc has 1 - tanh_c, without the square": unsquared,
     "in dc the tanh is taken of tanh_c, which is a tanh already": squashed_twice,
     "dc_prev is dc, without the factor f": back_slip(f_prev=False),
-    "dc_prev is made of the dc that came in; the way through h has to be added first": (
+    "dc_prev uses the dc that came in; the part through h has to be added first": (
         back_slip(new=False)
     ),
     "da_i and da_g have each other's factor: di = dc * g, dg = dc * i": back_slip(
@@ -235,10 +235,10 @@ BACK_SLIPS = {
     "da_f has the factor tanh_c; c = f * c_prev + i * g gives it c_prev": back_slip(
         factor=lambda dc, dh, v, c_prev, tanh_c: {"f": dc * tanh_c}
     ),
-    "da_o is made of dc; o stands in h = o * tanh(c), so it gets dh": back_slip(
+    "da_o uses dc; o is a factor in h = o * tanh(c), so it gets dh": back_slip(
         factor=lambda dc, dh, v, c_prev, tanh_c: {"o": dc * tanh_c}
     ),
-    "da_o is made of the dc that came in; o stands in h = o * tanh(c), so it gets dh": (
+    "da_o uses the dc that came in; o is a factor in h = o * tanh(c), so it gets dh": (
         back_slip(
             factor=lambda dc, dh, v, c_prev, tanh_c: {
                 "o": (dc - dh * v["o"] * (1 - tanh_c**2)) * tanh_c
@@ -286,8 +286,8 @@ BACK_SLIPS = {
 
 
 @exercise(
-    "Begin with h = o * tanh(c): what does it pass on to o, and what to c? Only when dc is whole "
-    "go on to c = f * c_prev + i * g.",
+    "Begin with h = o * tanh(c): what does it pass on to o, and what to c? Go on to c = f * c_prev "
+    "+ i * g only when dc is complete.",
     "da_o = dh * tanh_c * o * (1 - o), and dc = dc + dh * o * (1 - tanh_c**2). Then each factor in "
     "c = f * c_prev + i * g gets dc times the other factor, times its own derivative.",
     "da_i = dc * g * i * (1 - i); da_f = dc * c_prev * f * (1 - f); da_g = dc * i * (1 - g**2); "

@@ -1,4 +1,4 @@
-"""A decaying sum as a memory: the recurrence, and what can be read out of it again."""
+"""A decaying sum as a memory: the recurrence, and what can be read back from it."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from minirnn.exercises.common import exercise, judge_against
 
 
 def sums(digits, decay, new=1.0, late=1.0):
-    """The right answer; new: weight of the digit that comes, late: of both together."""
+    """The right answer; new: weight of the new digit, late: of both together."""
     s, rows = np.zeros(10), []
     for digit in digits:
         s = late * (decay * s + new * np.eye(10)[digit])
@@ -18,9 +18,9 @@ def sums(digits, decay, new=1.0, late=1.0):
 
 @exercise(
     "Begin with ten zeros. At each step two things happen to s: what was there shrinks, and the "
-    "digit that comes is added with weight 1.",
-    "s = decay * s + onehot, where onehot is np.eye(10)[digit]. Keep each s: s (T, 10) is asked "
-    "for, one row after each step.",
+    "new digit is added with weight 1.",
+    "s = decay * s + onehot, where onehot is np.eye(10)[digit]. Keep each s: the result is (T, "
+    "10), one row after each step.",
     "s = np.zeros(10); for each digit: s = decay * s + np.eye(10)[digit], and append s to a list. "
     "Return np.array of the list.",
 )
@@ -47,22 +47,22 @@ def decayed_sum(student: Callable) -> str:
             "seven digits, 3 1 4 1 5 9 2; decay 0.9": (np.array([3, 1, 4, 1, 5, 9, 2]), 0.9),
         },
         {
-            "the digit that comes is multiplied by decay, and the old sum is not": lambda x, d: (
-                sums(x, 1.0, new=d)
+            "the new digit is multiplied by decay, and the old sum is not": lambda x, d: sums(
+                x, 1.0, new=d
             ),
-            "the digit that comes is multiplied by decay too. It should come in with weight 1": (
+            "the new digit is multiplied by decay too. It should be added with weight 1": (
                 lambda x, d: sums(x, d, new=d)
             ),
-            "a moving average: the digit that comes has the weight 1 - decay. Here it is 1": (
+            "a moving average: the new digit has the weight 1 - decay. Here it is 1": (
                 lambda x, d: sums(x, d, new=1 - d)
             ),
             "a plain sum: decay is not used": lambda x, d: sums(x, 1.0),
             "only the last digit: the old sum is overwritten, not added to": lambda x, d: sums(
                 x, 0.0
             ),
-            "only the last sum. All of them are asked for, one row after each step": lambda x, d: (
-                sums(x, d)[-1]
-            ),
+            "only the last sum. Return all of them, one row after each step": lambda x, d: sums(
+                x, d
+            )[-1],
             "all rows are the last sum: the same array was appended each time and changed "
             "afterwards. s = decay * s + ... makes a new one": lambda x, d: np.tile(
                 sums(x, d)[-1], (len(x), 1)
@@ -70,11 +70,11 @@ def decayed_sum(student: Callable) -> str:
             "the sums *before* each step: s is kept too early": lambda x, d: np.concatenate(
                 [np.zeros((1, 10)), sums(x, d)[:-1]]
             ),
-            "ten zeros come first. One row after each step is asked for, (T, 10)": lambda x, d: (
+            "ten zeros come first. Return one row after each step, (T, 10)": lambda x, d: (
                 np.concatenate([np.zeros((1, 10)), sums(x, d)])
             ),
             "the digits are read from the last to the first": backwards,
-            "the oldest digit has weight 1 and the newest the least: it is the other way round": (
+            "the oldest digit has weight 1 and the newest the least: it must be the reverse": (
                 oldest_heaviest
             ),
         },
@@ -94,9 +94,9 @@ def peel(s, T, taken=1.0, grow=2.0, newest_first=False, all_at_once=False):
 
 
 @exercise(
-    "Which entry of s is at least 1, and why can it be one only? (1/2 + 1/4 + ... + 1/2^(T-1) "
+    "Which entry of s is at least 1, and why can there be only one? (1/2 + 1/4 + ... + 1/2^(T-1) "
     "< 1.)",
-    "The largest entry belongs to the last digit. Take its 1 away again, and undo the halving: "
+    "The largest entry belongs to the last digit. Subtract its 1 again, and undo the halving: "
     "then s is what it was one step earlier. Do that T times.",
     "s = s.copy(); T times: k = np.argmax(s); digits.append(k); s[k] -= 1; s = 2 * s. That gives "
     "the newest first: return digits[::-1].",
@@ -107,7 +107,7 @@ def read_back(student: Callable) -> str:
         "one digit, 7": [7],
         "two different digits, 2 3": [2, 3],
         "the same digit twice, 4 4": [4, 4],
-        "one that comes again, 2 3 2": [2, 3, 2],
+        "one that occurs again later, 2 3 2": [2, 3, 2],
         "a zero among them, 0 5 0 0": [0, 5, 0, 0],
         "twelve digits, 3 1 4 1 5 9 2 6 5 3 5 8": [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8],
         "fifty digits": list(np.random.default_rng(0).integers(0, 10, 50)),
@@ -118,20 +118,20 @@ def read_back(student: Callable) -> str:
         peel,
         cases,
         {
-            "the newest digit is first. Turn the order round": lambda s, T: peel(
+            "the newest digit is first. Reverse the order": lambda s, T: peel(
                 s, T, newest_first=True
             ),
-            "a digit found is wiped out altogether, with its earlier occurrences. Take away 1, "
+            "the whole entry of a digit is removed, with its earlier occurrences. Subtract 1, "
             "the weight of the newest": lambda s, T: peel(s, T, all_at_once=True),
             "the sum is not doubled after each digit: what was halved must be doubled again": (
                 lambda s, T: peel(s, T, grow=1.0)
             ),
-            "the sum is doubled before 1 is taken away. First take away 1, then double": (
+            "the sum is doubled before 1 is subtracted. First subtract 1, then double": (
                 lambda s, T: peel(s, T, taken=0.5)
             ),
-            "the digits are put in the order of their sums. One that occurs twice is then in one "
-            "place only": lambda s, T: np.argsort(-s)[:T][::-1],
-            "the newest digit is found again and again: nothing is taken away from s": (
+            "the digits are sorted by their sums. One that occurs twice is then in one place "
+            "only": lambda s, T: np.argsort(-s)[:T][::-1],
+            "the newest digit is found again and again: nothing is subtracted from s": (
                 lambda s, T: peel(s, T, taken=0.0)
             ),
         },

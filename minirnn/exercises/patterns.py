@@ -74,7 +74,7 @@ def teacher_inputs(student: Callable) -> str:
     if np.array_equal(got, _along_axis_1(*square)):
         raise Wrong(
             "With as many rows as steps, first is put in along axis 1 and the target shifted along "
-            "it. Axis 1 is the batch: a row is told what another row did. Time is axis 0."
+            "it. Axis 1 is the batch: a row gets what another row did. Time is axis 0."
         )
     return judge_against(
         student,
@@ -94,16 +94,16 @@ def teacher_inputs(student: Callable) -> str:
             ),
         },
         {
-            "the target is shifted to the left: step t is told the output of step t + 1, which it "
-            "is to find": _to_the_left,
-            "from step 1 on, the target is shifted to the left: step t is told the output of step "
-            "t + 1": _left_and_first,
+            "the target is shifted to the left: step t gets the output of step t + 1, which it has "
+            "to find": _to_the_left,
+            "from step 1 on, the target is shifted to the left: step t gets the output of step t "
+            "+ 1": _left_and_first,
             "the target is shifted to the left, its last step twice": _left_repeated,
-            "the target is not shifted: each step is told its own answer": lambda t, f: t,
-            "the target is not shifted, only its first step replaced: each later step is told its "
-            "own answer": _first_replaced,
+            "the target is not shifted: each step gets its own answer": lambda t, f: t,
+            "the target is not shifted, only its first step replaced: each later step gets its own "
+            "answer": _first_replaced,
             "first is missing; step 0 gets zeros": _zeros_first,
-            "first is missing; step 0 is told its own answer": lambda t, f: _shifted(t, t[0]),
+            "first is missing; step 0 gets its own answer": lambda t, f: _shifted(t, t[0]),
             "first is missing; np.roll leaves the *last* output at step 0": lambda t, f: np.roll(
                 t, 1, axis=0
             ),
@@ -112,7 +112,7 @@ def teacher_inputs(student: Callable) -> str:
             ),
             "one step too few: first is missing": lambda t, f: t[:-1],
             "shifted by two steps": lambda t, f: _shifted(t, f, by=2),
-            "shifted along the batch, not along time: a row is told what another row did. Time is "
+            "shifted along the batch, not along time: a row gets what another row did. Time is "
             "axis 0": _other_rows,
             "every step gets first": lambda t, f: np.broadcast_to(f, t.shape),
             "time runs backwards": lambda t, f: _shifted(t, f)[::-1],
@@ -160,7 +160,7 @@ def _added(step, first, n):
 
 @exercise(
     "Which input does the second call of step get?",
-    "Keep the newest output in a variable y, which begins as first. In a loop of n turns: y = "
+    "Keep the newest output in a variable y, which begins as first. In a loop of n steps: y = "
     "step(y), and append it to a list.",
     "y, outputs = first, []; for _ in range(n): y = step(y); outputs.append(y); then return "
     "np.array(outputs).",

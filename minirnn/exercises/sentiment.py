@@ -43,7 +43,7 @@ def of_the_tokens(sequences):
     "return both.",
 )
 def pad(student: Callable) -> str:
-    """``pad(sequences)``: tokens (T, B), filled up with 0 behind, and lengths (B,)."""
+    """``pad(sequences)``: tokens (T, B), padded with 0 at the end, and lengths (B,)."""
     cases = {
         "one sequence": ([[5, 3, 4]],),
         "two of the same length": ([[5, 3, 4], [7, 8, 9]],),
@@ -56,14 +56,14 @@ def pad(student: Callable) -> str:
         if isinstance(found, (tuple, list)) and len(found) == 2 and _ragged(found[0]):
             raise Wrong(
                 f"First wrong case: {label}.\n  tokens: the columns have different lengths, so "
-                "that they are no array. Every sequence has to be filled up to the longest."
+                "they do not form an array. Pad every sequence to the length of the longest."
             )
     return judge_against(
         student,
         batches.pad,
         cases,
         {
-            "the padding is in front of the words; it belongs behind them": padded_with(front=True),
+            "the padding is in front of the words; it belongs after them": padded_with(front=True),
             "the batch comes first, (B, T). Here time comes first: tokens[t] is the batch at step "
             "t": padded_with(batch_first=True),
             "all are cut to the shortest sequence, and words are lost. T is the longest": (
@@ -124,7 +124,7 @@ def last(y, lengths):
 
 
 @exercise(
-    "Two places know about the lengths: which steps are added up, and by what the sum is divided.",
+    "The lengths matter in two places: which steps are added up, and by what the sum is divided.",
     "valid = np.arange(T)[:, None] < lengths is (T, B): True where a step counts. Set y to 0 where "
     "it does not, add up over axis 0, and divide each row by its own length.",
     "valid = np.arange(len(y))[:, None] < lengths; "

@@ -43,8 +43,8 @@ def time_first(student: Callable) -> str:
             "to change places": lambda x: x.reshape(x.shape[1], x.shape[0], x.shape[2]),
             "axes 0 and 2 change places, as with x.T: (D, T, B). D has to stay last": lambda x: x.T,
             "axes 1 and 2 change places: (B, D, T)": lambda x: np.swapaxes(x, 1, 2),
-            "the axes go round: (T, D, B)": lambda x: np.transpose(x, (1, 2, 0)),
-            "the axes go round: (D, B, T)": lambda x: np.transpose(x, (2, 0, 1)),
+            "the axes are rotated: (T, D, B)": lambda x: np.transpose(x, (1, 2, 0)),
+            "the axes are rotated: (D, B, T)": lambda x: np.transpose(x, (2, 0, 1)),
             "x as it is: (B, T, D)": lambda x: x,
             "the axes are right, but time runs backwards": lambda x: right(x)[::-1],
             "the axes are right, but the sequences are in reverse order": lambda x: right(x)[
@@ -60,7 +60,7 @@ MEANING = {
     "D H": "W_x is (D, 4H): 4 D H numbers",
     "H^2": "W_h is (H, 4H): 4 H^2 numbers",
     "H": "b is (4H,): 4 H numbers, one bias a gate and unit",
-    "1": "no number stands alone",
+    "1": "there is no constant",
     "D": "nothing grows with D alone",
     "D^2": "no matrix goes from the inputs to the inputs",
 }
@@ -69,11 +69,11 @@ KNOWN: dict[tuple[float, ...], str] = {
     (0, 0, 3, 3, 3, 0): "three gates: the candidate g has weights too, as many as i, f and o "
     "(three blocks is a GRU)",
     (0, 0, 4, 4, 0, 0): "the input part alone; W_h, from the state of the step before, is missing",
-    (0, 0, 8, 4, 4, 0): "two biases, as PyTorch has them. Only their sum matters; here is one",
+    (0, 0, 8, 4, 4, 0): "two biases, as PyTorch has them. Only their sum matters; here is only one",
     (0, 0, 0, 4, 4, 0): "the two matrices; the bias b is missing",
     (0, 4, 0, 4, 0, 4): "D and H are exchanged: W_h goes from H units to H units",
     (0, 0, 1, 4, 4, 0): "the bias is counted once, not for each of the four gates",
-    (0, 0, 7, 4, 4, 0): "with peepholes, three more weights for each unit; here are none",
+    (0, 0, 7, 4, 4, 0): "with peepholes, three more weights for each unit; here there are none",
 }
 
 

@@ -57,7 +57,7 @@ def bptt_windows(student: Callable) -> str:
         "the k2 steps are counted back from the first step of the block. They include the "
         "block: count from its end": {"back": "first"},
         "the last block ends after T": {"cut": False},
-        "the last window begins where it would if its block were whole: count from its own end": {
+        "the last window begins where it would if its block were full: count from its own end": {
             "back": "block"
         },
         "the last block, which is shorter, is left out": {"whole": True},
@@ -73,9 +73,7 @@ def bptt_windows(student: Callable) -> str:
     known["begin and first are in each other's place: (begin, first, end)"] = lambda *case: [
         (first, begin, end) for begin, first, end in _windows(*case)
     ]
-    known["k2 does not matter in yours: each window is its block alone"] = lambda T, k1, k2: (
-        _windows(T, k1, k1)
-    )
+    known["k2 is not used: each window is its block alone"] = lambda T, k1, k2: _windows(T, k1, k1)
     return judge_against(
         columns(student),
         columns(_windows),
@@ -113,8 +111,8 @@ def _stream(model, loss_fn, x, target, k, optimizer, state="on", learn="piece", 
 
 
 @exercise(
-    "A loop over t = 0, k, 2 k, ... In each round: forward, loss, backward, one step of the "
-    "optimizer. What must one round hand to the next?",
+    "A loop over t = 0, k, 2 k, ... In each pass: forward, loss, backward, one step of the "
+    "optimizer. What does one pass of the loop need from the one before it?",
     "Before the loop state = None. In it: y, state, cache = model.forward(x[t : t + k], state). "
     "The backward pass gets no dstate: that is the truncation.",
     "loss, dy = loss_fn(y, target[t : t + k]); _, _, grads = model.backward(dy, cache); "
@@ -141,10 +139,10 @@ def train_stream(student: Callable) -> str:
         return model, mr.mse, x[:T], target[:T], k, mr.SGD(lr)
 
     slips: dict[str, dict[str, Any]] = {
-        "every piece begins with a zero state: hand the final state of one to the next": {
+        "every piece begins with a zero state: pass the final state of one on to the next": {
             "state": "reset"
         },
-        "the state stays that of the first piece's end: assign it in every round": {
+        "the state stays that of the first piece's end: assign it in every pass of the loop": {
             "state": "first"
         },
         "the optimizer never makes a step": {"learn": "never"},

@@ -43,7 +43,7 @@ def spectral_scale(student: Callable) -> str:
                 np.diag([-3.0, 1.0]),
                 1.0,
             ),
-            "a turn by 90 degrees times 2, whose eigenvalues are 2i and -2i": (
+            "a rotation by 90 degrees times 2, whose eigenvalues are 2i and -2i": (
                 np.array([[0.0, -2.0], [2.0, 0.0]]),
                 1.0,
             ),
@@ -63,10 +63,10 @@ def spectral_scale(student: Callable) -> str:
             "the Frobenius norm is made the radius (np.linalg.norm of a matrix, without 2)": scaled(
                 np.linalg.norm
             ),
-            "the first eigenvalue is taken for the largest: eigvals does not sort them": scaled(
+            "the first eigenvalue is used as the largest: eigvals does not sort them": scaled(
                 lambda W: np.abs(np.linalg.eigvals(W))[0]
             ),
-            "a matrix whose radius is below the one asked for is left as it is: scale it up": (
+            "a matrix whose radius is below the new one is left as it is: scale it up": (
                 lambda W, radius: W * min(1.0, radius / _radius(W))
             ),
             "the largest entry is made the radius": scaled(lambda W: np.abs(W).max()),
@@ -76,10 +76,10 @@ def spectral_scale(student: Callable) -> str:
             "the largest eigenvalue, maybe a complex number: take np.abs of all before max": scaled(
                 lambda W: np.linalg.eigvals(W).max()
             ),
-            "the largest real part is taken for the size of a complex eigenvalue": scaled(
+            "the largest real part is used as the size of a complex eigenvalue": scaled(
                 lambda W: np.abs(np.linalg.eigvals(W).real).max()
             ),
-            "the largest real part of an eigenvalue is taken for its size": scaled(
+            "the largest real part of an eigenvalue is used as its size": scaled(
                 lambda W: np.linalg.eigvals(W).real.max()
             ),
             "W is multiplied by radius without being divided by the radius that it has": (
@@ -156,8 +156,8 @@ def clip_by_norm(student: Callable) -> str:
             "all zeros, max_norm 1": case(np.zeros((2, 2)), [0.0], 1.0),
         },
         {
-            "each array is clipped alone. Then they are not scaled alike, and the direction "
-            "changes": flat(each),
+            "each array is clipped alone. Then they are not scaled by the same number, and "
+            "the direction changes": flat(each),
             "every entry is clipped to +-max_norm. That is clipping by value, and changes the "
             "direction": flat(by_value),
             "gradients below max_norm are scaled up to it: leave them as they are": with_options(
@@ -175,7 +175,7 @@ def clip_by_norm(student: Callable) -> str:
             "the second result is the norm after clipping: return the one before": with_options(
                 after=True
             ),
-            "the gradients come back as they are: nothing is clipped": flat(
+            "the gradients are returned unchanged: nothing is clipped": flat(
                 lambda grads, max_norm: (grads, _clipped(grads, 1.0)[1])
             ),
         },

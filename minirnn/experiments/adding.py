@@ -1,36 +1,32 @@
 """The adding problem: which cell can remember two numbers over a hundred steps?
 
 A sequence of 100 random numbers in 0..1, two of them marked, one in each half; the answer is their
-sum (Hochreiter & Schmidhuber 1997). Always answering 1 has a mean squared error of 1/6 = 0.167; who
-has found the marked numbers gets near 0. All cells have 64 units, Adam, gradients clipped to norm
-1, and new sequences in every batch; the test set is 2000 sequences that nobody trained on.
+sum (Hochreiter & Schmidhuber 1997). Always answering 1 has a mean squared error of 1/6 = 0.167; a
+network that finds the marked numbers gets near 0. All cells have 64 units, Adam, gradients clipped
+to norm 1, and new sequences in every batch. The test set is 2000 sequences that were not in the
+training.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import synthetic
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the adding problem of length 100: tanh RNN, LSTM and GRU"
-SECONDS = 75
-REFERENCE = "0.005 for LSTM and GRU, 0.167 for always 1"
-UNIT = "mean squared error"
-DIGITS = ".4f"
+EXPERIMENT = Experiment(
+    title="the adding problem of length 100: tanh RNN, LSTM and GRU",
+    unit="mean squared error",
+    digits=".4f",
+    seconds=75,
+    reference="0.005 for LSTM and GRU, 0.167 for always 1",
+)
 T, H, BATCH, EPOCH = 100, 64, 64, 100  # steps, units, sequences a batch, batches an epoch
 CELLS = {"tanh RNN": mr.RNN, "LSTM": mr.LSTM, "GRU": mr.GRU}
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the three cells, draw ``adding.png`` into ``out``; returns the test error by model."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 20)
     x, target = synthetic.adding(np.random.default_rng([seed, 1]), T, 2000)
     result, curves = {}, {}

@@ -1,43 +1,41 @@
-"""Forecast airline passengers: the classic LSTM, its naive baselines, and what it takes to beat
-them.
+"""Forecast airline passengers: the classic LSTM, naive forecasts, and what it takes to beat them.
 
 ``classic`` is the experiment of many introductions: values scaled by mean and standard deviation,
 the first 80 % for training, windows of 5 months, an LSTM of 100 units that predicts the next
-month at every step. It does about as well as "tomorrow equals today".
+month at every step. It does about as well as "next month will be like this month".
 
-``seasonal`` predicts what those baselines leave over. With y the passengers, the growth over the
-year ``u[t] = log y[t] - log y[t-12]`` has neither trend nor season; an LSTM sees the last 6
-months of it and predicts its change. For how long to train is read off the last two years *of the
+``seasonal`` predicts what those naive forecasts leave over. With y the passengers, the growth over
+the year ``u[t] = log y[t] - log y[t-12]`` has no trend and no season; an LSTM sees the last 6
+months of it and predicts its change. The number of epochs is chosen on the last two years *of the
 training part*; the test months decide nothing.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import airline
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "monthly airline passengers: one step ahead and free-running, beside naive forecasts"
-SECONDS = 3
-REFERENCE = "Keras, look-back 1: 52.5 (48.3 to 57.3)"
-UNIT = "RMSE, thousand passengers"
+EXPERIMENT = Experiment(
+    title="monthly airline passengers: one step ahead and free-running, and naive forecasts",
+    unit="RMSE, thousand passengers",
+    seconds=3,
+    reference="Keras, look-back 1: 52.5 (48.3 to 57.3)",
+    options={
+        "protocol": {
+            "choices": ("classic", "lookback1"),
+            "default": "classic",
+            "help": "lookback1: each month from the one before it, an LSTM of 4 units; no picture",
+        }
+    },
+)
 YLABEL = "thousand passengers"
-OPTIONS = {"protocol": ("classic", "lookback1")}
 WINDOW = 5  # months, of the classic protocol
 GROWTH_WINDOW = 6  # months, of the seasonal one
 VALIDATION = 24  # months
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-    protocol: str = "classic",
-) -> dict[str, Any]:
+def run(settings: Settings, protocol: str = "classic") -> Result:
     """Train both, draw ``predictions.png`` and ``hallucinations.png`` into ``out``.
 
     Returns the RMSE by forecaster and part: "train" (1950-07 to 1958-07), "test" (1959-02 to
@@ -45,6 +43,7 @@ def run(
     (1958-10 to 1960-07, each from a single month), and "free-running" (all test months, none of
     them seen).
     """
+    seed, out, epochs, quick, progress = settings
     months, y = airline.load()
     if protocol == "lookback1":
         return look_back_1(y, epochs or (2 if quick else 100), seed, progress)
@@ -76,7 +75,7 @@ def run(
 
 def look_back_1(y, epochs, seed, progress):
     """The other protocol of many programs: scaled to 0..1, the first 67 % for training, each month
-    from the one before it, an LSTM of 4 units, one month at a time; beside what beats it."""
+    from the one before it, an LSTM of 4 units, one month at a time; and what beats it."""
     split, rng = int(0.67 * len(y)), np.random.default_rng(seed)
     low, high = y.min(), y.max()
     scaled = ((y - low) / (high - low))[:, None]
@@ -159,7 +158,7 @@ def train_seasonal(y, split, epochs, rng, progress):
 
     def fit(months, epochs, **options):
         model = mr.Sequential(mr.LSTM(1, 16, rng=rng), mr.Last(), mr.Linear(16, 1, rng=rng))
-        model.params["2.W"][...] *= 0.1  # begins near "the growth stays as it is"
+        model.params["2.W"][...] *= 0.1  # starts near "the growth stays as it is"
         adam = mr.Adam(lr=0.003)
         return model, mr.fit(
             model, mr.mse, sample(months), adam, epochs, progress=progress, **options

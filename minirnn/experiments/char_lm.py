@@ -1,29 +1,35 @@
 """A language model of characters, trained on a text with truncated back-propagation.
 
-The text is cut into 32 streams that run on from batch to batch, with their state; the gradient goes
-back 64 steps. The first 90 % are for training, the rest for testing. The figure is bits per
+The text is cut into 32 streams, which continue from batch to batch with their state; the gradient
+goes back 64 steps. The first 90 % are for training, the rest for testing. The figure is bits per
 character: how many yes-or-no questions the model would have to ask, on average, to know the next
-one. Beside it: counting what followed the last 0, 1, 2 and 4 characters (n-grams with n = 1, 2, 3,
-5), smoothed by Witten & Bell (1991), where each order falls back on the one below it.
+one. To compare with: counting what followed the last 0, 1, 2 and 4 characters (n-grams with n = 1,
+2, 3, 5), smoothed by Witten & Bell (1991), where each order falls back on the one below it.
 """
 
 import math
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, texts
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "a language model of characters, beside n-grams, and what it writes"
-SECONDS = 900
-REFERENCE = "PyTorch, 1000 steps: 2.86 (2.84 to 2.87); unigram 4.83, bigram 3.58; bigger: below 2.2"
-UNIT = "bits per character"
-DIGITS = ".3f"
-OPTIONS = {"text": Path}  # another text than Shakespeare
+EXPERIMENT = Experiment(
+    title="a language model of characters, what it writes, and n-grams",
+    unit="bits per character",
+    digits=".3f",
+    seconds=900,
+    data="1 MB",
+    reference="PyTorch, 1000 steps: 2.86 (2.84 to 2.87); unigram 4.83, bigram 3.58; "
+    "bigger: below 2.2",
+    options={
+        "text": {"type": Path, "metavar": "FILE", "help": "a text in UTF-8, instead of Shakespeare"}
+    },
+)
 STREAMS, STEPS = 32, 64
 # Name: units of each layer, epochs (of 490 batches for Shakespeare), learning rate, dropout.
 MODELS = {
@@ -32,18 +38,12 @@ MODELS = {
 }
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-    text: Path | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings, text: Path | None = None) -> Result:
     """Train, write ``samples.txt`` and ``char-lm.png``; returns bits and seconds by model.
 
-    text: any file in UTF-8 in place of Shakespeare.
+    text: any file in UTF-8, instead of Shakespeare.
     """
+    seed, out, epochs, quick, progress = settings
     content = texts.shakespeare(progress) if text is None else texts.read(text)
     tokens, alphabet = texts.characters(content[:60000] if quick else content)
     split = int(0.9 * len(tokens))

@@ -1,26 +1,28 @@
 """The room-mate who cooks: a network whose weights can be written down, and one that finds them.
 
-He knows three dishes, apple pie, burger, chicken. On a sunny day he goes out and makes the same as
+He knows three dishes: apple pie, burger, chicken. On a sunny day he goes out and makes the same as
 yesterday; on a rainy day he stays in and makes the next on the list. By hand: the hidden units are
-the six pairs of yesterday's dish and today's weather, each an AND, a relu of "dish + weather - 1";
-the output adds up the pairs that lead to a dish. Yesterday's dish is what yesterday's pair led to,
-so W_h takes a pair to its dish, and on to the pairs that this dish takes part in.
+the six pairs of yesterday's dish and today's weather. Each is an AND, a relu of "dish + weather -
+1". The output adds up the pairs that lead to a dish. Yesterday's dish is what yesterday's pair led
+to, so W_h goes from a pair to its dish, and from there to the pairs that contain this dish.
 
-The trained one is a tanh RNN of 8 units that sees the weather only: yesterday's dish it has to keep
+The trained one is a tanh RNN of 8 units that sees the weather only: it has to keep yesterday's dish
 in its state.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import minirnn as mr
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the cook: a network with hand-set 0/1 matrices, and one that learns the same"
-SECONDS = 5
-REFERENCE = "100"
-UNIT = "days right, %"
+EXPERIMENT = Experiment(
+    title="the cook: a network with hand-set 0/1 matrices, and one that learns the same",
+    unit="days right, %",
+    seconds=5,
+    reference="100",
+)
 DISHES, WEATHERS = ("apple pie", "burger", "chicken"), ("sunny", "rainy")
 # What each of the six pairs leads to: dish d with weather w gives dish d + w.
 LEADS = np.array([[(d + w) % 3 == k for k in range(3)] for d in range(3) for w in range(2)], float)
@@ -30,16 +32,16 @@ def by_hand() -> mr.Sequential:
     """The exact network: in, across, out are matrices of 0 and 1."""
     model = mr.Sequential(mr.RNN(2, 6, "relu", rng=0), mr.Linear(6, 3, rng=0))
     p = model.params
-    pair_of_dish = np.repeat(np.eye(3), 2, axis=1)  # (3, 6): the pairs that a dish takes part in
-    p["0.W_x"][...] = np.tile(np.eye(2), 3)  # in: the pairs that a weather takes part in
+    pair_of_dish = np.repeat(np.eye(3), 2, axis=1)  # (3, 6): the pairs that contain a dish
+    p["0.W_x"][...] = np.tile(np.eye(2), 3)  # in: the pairs that contain a weather
     p["0.W_h"][...] = LEADS @ pair_of_dish  # across: yesterday's pair, its dish, that dish's pairs
-    p["0.b"][...] = -1  # both must be there
+    p["0.b"][...] = -1  # an AND: both dish and weather
     p["1.W"][...], p["1.b"][...] = LEADS, 0  # out: the dish that a pair leads to
     return model
 
 
 def diary(rng: np.random.Generator, T: int, B: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weather (T, B, 2), one-hot, and dishes (T, B); before the first day there was apple pie."""
+    """Weather (T, B, 2), one-hot, and dishes (T, B); the day before the first it was apple pie."""
     rainy = rng.integers(0, 2, (T, B))
     return np.eye(2)[rainy], np.cumsum(rainy, axis=0) % 3
 
@@ -51,14 +53,9 @@ def start(B):
     return [state, None]
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train one, draw ``cook.png`` into ``out``; returns the share of days by model and length."""
+    seed, out, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     exact = by_hand()
     trained = mr.Sequential(mr.RNN(2, 8, rng=rng), mr.Linear(8, 3, rng=rng))

@@ -1,24 +1,25 @@
 """Dates as people write them, to dates as machines want them: "3 May 1979" to 1979-05-03.
 
-Thirteen ways to write a date, drawn at random; a bidirectional GRU reads the letters, a GRU with
-attention writes the ten characters. A date is right if all ten are. Beside it: always answering the
-most frequent date, and a rule of a few lines that knows three of the ways.
+Thirteen ways to write a date, drawn at random. A bidirectional GRU reads the letters, a GRU with
+attention writes the ten characters. A date is right if all ten are. To compare with: one and the
+same date for all, and a rule of a few lines that knows three of the ways.
 """
 
 import datetime
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets.batches import pad
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "dates in many spellings to 1979-05-03, by attention"
-SECONDS = 120
-REFERENCE = "99"
-UNIT = "dates right, %"
+EXPERIMENT = Experiment(
+    title="dates in many spellings to 1979-05-03, by attention",
+    unit="dates right, %",
+    seconds=120,
+    reference="99",
+)
 START, END, H, BATCHES = 0, 1, 64, 100
 WAYS = (
     "%-d %B %Y", "%-d %b %Y", "%B %-d, %Y", "%b %-d, %Y", "%A, %B %-d, %Y", "%a %-d %b %Y",
@@ -43,19 +44,14 @@ def draw_dates(rng, N):
 
 
 def tokens(texts, end=False):
-    """Texts as tokens (T, B) and lengths, filled up with the end token."""
+    """Texts as tokens (T, B) and lengths, padded with the end token."""
     codes = [[ALPHABET.index(c) for c in text] + [END] * end for text in texts]
     return pad(codes, END)
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``dates.png`` into ``out``; returns the share of dates and of characters."""
+    seed, out, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 40), np.random.default_rng(seed)
     spelled, dates = draw_dates(np.random.default_rng([seed, 1]), 1000)
     V, o = len(ALPHABET), {"rng": rng, "dtype": np.float32}
@@ -103,7 +99,7 @@ def score(answers, dates):
 
 
 def rule(text):
-    """What one would write first: day, month and year in figures."""
+    """What one would write first, without a network: day, month and year in figures."""
     found = re.fullmatch(r"(\d\d)[/.](\d\d)[/.](\d{4})|(\d{4})/(\d\d)/(\d\d)", text)
     if found is None:
         return "1999-09-09"
@@ -112,7 +108,7 @@ def rule(text):
 
 
 def draw(out, model, texts):
-    """Where the decoder looks, for some ways to write one date."""
+    """Where the decoder looks, for a few ways to write one date."""
     import matplotlib.pyplot as plt
 
     from minirnn import plot

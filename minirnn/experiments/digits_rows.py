@@ -1,34 +1,29 @@
-"""Small digits read row by row: the offline default of the experiments with images.
+"""Small digits read row by row: the experiment with images that needs no download.
 
-The UCI digits, 8 x 8 pixels, 1297 for training and the last 500, of other writers, for testing.
-LSTMs read the 8 rows from the top down and from the bottom up; half of what they have seen is
-dropped in training, and every image is moved by up to one pixel each time it is shown. Beside them:
-one linear layer that sees all 64 pixels at once, and the most frequent class.
+The UCI digits, 8 x 8 pixels, 1297 for training and the last 500, by other writers, for testing. One
+LSTM reads the 8 rows from top to bottom, another from bottom to top. In training, half of the
+values that they return is dropped, and every image is moved by up to one pixel each time. To
+compare with: one linear layer that sees all 64 pixels at once, and the most frequent class.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, images
+from minirnn.experiments import Experiment, Result, Settings
 from minirnn.experiments.common import image_baselines, rows, scores
 
-TITLE = "8 x 8 digits, row by row, with the data that come along"
-SECONDS = 30
-REFERENCE = "97"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="8 x 8 digits, read row by row",
+    unit="right, %",
+    seconds=30,
+    reference="97",
+)
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``digits-rows.png`` into ``out``; returns the accuracy by model and part."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (2 if quick else 120)
     (train, y), (test, y_test) = images.digits()
     x, x_test = rows(train), rows(test)
@@ -64,7 +59,7 @@ def move(x, rng):
 
 
 def draw(out, model, x, y, pictures):
-    """Some that are wrong, with what was answered."""
+    """Digits and answers, the wrong ones first."""
     import matplotlib.pyplot as plt
 
     out.mkdir(parents=True, exist_ok=True)
@@ -77,6 +72,6 @@ def draw(out, model, x, y, pictures):
             f"{y[k]} read as {answer[k]}", fontsize=8, color="k" if answer[k] == y[k] else "C3"
         )
         ax.set_axis_off()
-    figure.suptitle("Test digits, those that were misread first")
+    figure.suptitle("Test digits, the misread ones first")
     figure.savefig(out / "digits-rows.png", dpi=120)
     plt.close(figure)

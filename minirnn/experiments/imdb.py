@@ -1,37 +1,33 @@
-"""Film reviews, positive or negative: a GRU over the last 150 words, beside counting words.
+"""Film reviews, positive or negative: a GRU over the last 150 words, and a count of words.
 
-The official split of Maas et al. (2011), 25000 reviews for training and 25000 for testing; of the
-former 2500 decide when to stop. The 30000 most frequent words, an embedding of 125, a GRU of 100,
-batches of 64 reviews of like length, three epochs. The bag of words is a logistic regression on the
-same words of the whole review, whose order it does not see; it is hard to beat.
+The official split of Maas et al. (2011): 25000 reviews for training and 25000 for testing; 2500 of
+the former decide when to stop. The 30000 most frequent words, an embedding of 125, a GRU of 100,
+batches of 64 reviews of similar length, three epochs. The bag of words is a logistic regression on
+the same words of the whole review. It does not see their order, and yet it is hard to beat.
 """
 
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import texts
-from minirnn.experiments import sentiment
+from minirnn.experiments import Experiment, Result, Settings, sentiment
 from minirnn.experiments.common import most_frequent
 
-TITLE = "film reviews: a GRU over words, beside a bag of words"
-SECONDS = 420
-REFERENCE = "PyTorch: 86.2, 86.1, 84.9 after epochs 1, 2, 3"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="film reviews: a GRU over words, and a bag of words",
+    unit="right, %",
+    seconds=420,
+    data="84 MB",
+    reference="PyTorch: 86.2, 86.1, 84.9 after epochs 1, 2, 3",
+)
 V, LAST = 30000, 150
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train both, draw ``imdb.png`` into ``out``; returns accuracy and seconds by model."""
+    seed, out, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 3), np.random.default_rng(seed)
     (train, y), (test, y_test) = texts.imdb(progress)
     if quick:

@@ -1,25 +1,26 @@
 """MNIST at 16 x 16 pixels, 16 steps of 16: what do other kinds of network add?
 
-Every image is reduced by the exact average over areas. Four networks, each with Adam at 0.01, 100
-batches of 500 and no more: a tanh RNN of 64 units; two of them, one for each direction; three
+Every image is reduced by the exact average over areas. Four networks, each trained with Adam at
+0.01 on 100 batches of 500: a tanh RNN of 64 units; two of them, one for each direction; three
 layers of GRU; an LSTM with a forget bias of 1. The bidirectional one is shown twice: with the final
 states of both directions, and with the output at the last row alone, where the backward direction
 has seen one row only.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import images
+from minirnn.experiments import Experiment, Result, Settings
 from minirnn.experiments.common import image_baselines, recording, scores
 
-TITLE = "MNIST at 16 x 16: RNN, bidirectional, three GRU layers, LSTM, 100 batches each"
-SECONDS = 40
-REFERENCE = "PyTorch: RNN 90.6, bidirectional 93.1 or 91.2 (last row), 3 x GRU 94.6, LSTM 90.5"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="MNIST at 16 x 16: RNN, bidirectional, three GRU layers, LSTM, 100 batches each",
+    unit="right, %",
+    seconds=40,
+    data="12 MB",
+    reference="PyTorch: RNN 90.6, bidirectional 93.1 or 91.2 (last row), 3 x GRU 94.6, LSTM 90.5",
+)
 H = 64
 
 
@@ -41,17 +42,12 @@ def models(o):
     }  # fmt: skip
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train all, draw ``mnist16.png`` into ``out``; returns the accuracy by model and part.
 
     epochs: of 100 batches.
     """
+    seed, out, epochs, quick, progress = settings
     (train, y), (test, y_test) = images.mnist(progress)
     n, steps = (2000, 4) if quick else (len(y), 100)
     x, x_test = (

@@ -1,28 +1,28 @@
 """Which summary of a sequence loses what? Digits that go up or down, and which one is next.
 
-A sequence goes up or down by one: 2 3 4 or 9 8 7 6, of 2 to 6 digits; the next one is to be said.
-Four representations of what was seen go into the same small network of one hidden layer:
+A sequence goes up or down by one: 2 3 4 or 9 8 7 6, of 2 to 6 digits; the question is the next one.
+Four summaries of the digits so far go into the same small network of one hidden layer:
 
 * ``concatenation`` of 6 one-hot digits: exact, but it has no room for a seventh;
-* ``sum`` of the one-hot digits: of any length, but 2 3 and 3 2 are the same;
-* ``decayed sum``, halved at each step: order and any length, by a rule that nobody has learned;
+* ``sum`` of the one-hot digits: for any length, but 2 3 and 3 2 are the same;
+* ``decayed sum``, halved at each step: order and any length, by a fixed rule;
 * an ``RNN``'s hidden state, which learns what to keep.
 
-Sequences of 2 to 6 digits are trained on and tested; those of 7 and 8 are tested only.
+Sequences of 2 to 6 digits are used for training and testing, those of 7 and 8 for testing only.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the next digit: concatenation, sum, decayed sum and an RNN as a memory"
-SECONDS = 10
-REFERENCE = "concatenation fails for new lengths, the sum for order"
-UNIT = "right, %"
+EXPERIMENT = Experiment(
+    title="the next digit: concatenation, sum, decayed sum and an RNN as a memory",
+    unit="right, %",
+    seconds=10,
+    reference="concatenation fails for new lengths, the sum for order",
+)
 LONGEST = 6  # in training
 
 
@@ -54,15 +54,10 @@ def decayed_sum(digits):
     return (0.5 ** np.arange(len(digits))[::-1]) @ np.eye(10)[digits]
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the four, draw ``next-digit.png`` into ``out``; returns the accuracy by model, for
     short and for longer sequences."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (20 if quick else 600)
     train, longer = sequences(range(2, LONGEST + 1)), sequences((7, 8))
     parts = {"2 to 6 digits": train, "7 and 8 digits": longer}
@@ -113,7 +108,7 @@ def share(model, data, represent):
 
 
 def draw(out, result):
-    """What each representation makes of 2 3 and 3 2."""
+    """The two sums of 2 3 and of 3 2."""
     import matplotlib.pyplot as plt
 
     out.mkdir(parents=True, exist_ok=True)

@@ -1,38 +1,34 @@
 """What each part of an LSTM is worth: the ablation of Greff et al. (2017), in small.
 
-The adding problem with 50 steps and 12 units, for each variant that lacks one part: input, forget
-or output gate (NIG, NFG, NOG), input or output activation (NIAF, NOAF), peepholes (NP); or has the
-forget gate coupled to the input gate (CIFG); and the full one (V). Same data, rate and start for
-all. The paper's claim is that the forget gate and the output activation matter most. One run says
-little: the median over several seeds is what counts (``--seeds 5`` gives mean and range).
+The adding problem with 50 steps and 12 units. Each variant lacks one part: input, forget or output
+gate (NIG, NFG, NOG), input or output activation (NIAF, NOAF), peepholes (NP); or has the forget
+gate coupled to the input gate (CIFG); V is the full one. All have the same data, learning rate and
+initial weights. The paper says that the forget gate and the output activation matter most. One run
+says little: every figure is the median of five (``--seeds 5`` gives mean and range of the medians).
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.cells.lstm_variants import VARIANTS
 from minirnn.datasets.synthetic import adding
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the LSTM with one part taken away, on the adding problem"
-SECONDS = 60
-REFERENCE = "CIFG .0010, NIAF .0021, V .0033, NP .0034, NFG .0036, NOAF .0050, NOG .0069, NIG .0115"
-UNIT = "test MSE"
-DIGITS = ".4f"
+EXPERIMENT = Experiment(
+    title="the LSTM with one part taken away, on the adding problem",
+    unit="test MSE",
+    digits=".4f",
+    seconds=60,
+    reference="CIFG .0010, NIAF .0021, V .0033, NP .0034, NFG .0036, NOAF .0050, NOG .0069, "
+    "NIG .0115",
+)
 T, H, BATCH, EPOCH, SEEDS = 50, 12, 32, 100, 5
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train all variants with several seeds, draw ``odyssey.png`` into ``out``; returns the median,
     lowest and highest test error by variant. epochs: of 100 batches."""
+    seed, out, epochs, quick, progress = settings
     from tqdm import tqdm
 
     epochs, seeds = epochs or (1 if quick else 25), 2 if quick else SEEDS

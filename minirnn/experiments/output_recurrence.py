@@ -1,28 +1,30 @@
-"""Output recurrence against hidden recurrence: what the step gets from the step before.
+"""Output recurrence against hidden recurrence: what a step gets from the step before.
 
 The task: a wave whose frequency is given at every step, 60 steps of sin(f t + p) after its first
-value. ``OutputRNN`` gets the previous *output* only; with teacher forcing this is the true one, so
+value. ``OutputRNN`` gets the previous *output* only. With teacher forcing this is the true one, so
 that its steps do not wait for each other and training needs no loop over time. ``RNN`` gets its
-previous hidden state. One step ahead each is told the truth up to then; free-running it is not told
-anything. Scheduled sampling (Bengio et al. 2015) trains with its own outputs more and more often.
+previous hidden state. One step ahead, each sees the true values up to then; free-running it sees
+none. Scheduled sampling (Bengio et al. 2015) trains with the network's own outputs more and more
+often.
 
-A sine needs two numbers of the past, its value and where it is heading; the output is one. So
+A sine needs two numbers of the past, its value and its direction; the output is one number. So
 output recurrence cannot be exact here, and free-running shows it.
 """
 
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "output recurrence: teacher forcing, free running, and training without a loop"
-SECONDS = 30
-REFERENCE = "the value before"
-UNIT = "MSE, or ms"
-DIGITS = ".4f"
+EXPERIMENT = Experiment(
+    title="output recurrence: teacher forcing, free running, and training without a loop",
+    unit="MSE, or ms",
+    digits=".4f",
+    seconds=30,
+    reference="the value before",
+)
 T, B, H = 60, 64, 32
 
 
@@ -34,15 +36,10 @@ def waves(rng, B=B):
     return np.broadcast_to(f * 5 - 1.25, (T, B))[..., None].copy(), y
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train all, draw ``output-recurrence.png`` into ``out``; returns the errors and the time of a
     training step by model."""
+    seed, out, epochs, quick, progress = settings
     batches = 50 * (epochs or (1 if quick else 60))
     x, wave = waves(np.random.default_rng([seed, 1]), 500)
     result, shown = {}, {}
@@ -74,15 +71,15 @@ def run(
 
 
 def make(name, K, rng):
-    """OutputRNN, or an RNN that is shown the first value in its initial state."""
+    """OutputRNN, or an RNN that gets the first value as an input of the first step."""
     if name == "hidden":
         return mr.Sequential(mr.RNN(2, H, rng=rng), mr.Linear(H, K, rng=rng))
     return mr.OutputRNN(1, H, K, rng=rng)
 
 
-def inputs(x, y, told):
-    """What the RNN sees: the frequency, and the value before, at the first ``told`` steps."""
-    before = np.where(np.arange(T)[:, None, None] < told, y[:-1], 0)
+def inputs(x, y):
+    """What the RNN sees: the frequency, and at the first step the value before it."""
+    before = np.where(np.arange(T)[:, None, None] < 1, y[:-1], 0)
     return np.concatenate([x, before], axis=-1)
 
 
@@ -95,7 +92,7 @@ def train(model, K, forcing, batches, rng):
         y = wave[..., :K]
         started = time.perf_counter()
         if forcing is None:
-            out, _, cache = model.forward(inputs(x, y, told=1))
+            out, _, cache = model.forward(inputs(x, y))
         else:
             model.teacher_forcing = forcing(batch / batches)
             out, _, cache = model.forward((x, y[1:]), y[0], training=True, rng=rng)
@@ -109,8 +106,8 @@ def train(model, K, forcing, batches, rng):
 
 def forecasts(model, x, y, forcing):
     """One step ahead and free-running, each (T, B, K)."""
-    if forcing is None:  # trained to run free, it is told no more than the first value
-        free, _, _ = model.forward(inputs(x, y, told=1))
+    if forcing is None:  # trained to run free: it sees the first value only
+        free, _, _ = model.forward(inputs(x, y))
         return free, free
     model.teacher_forcing = 1.0
     return model.forward((x, y[1:]), y[0])[0], model.forward(x, y[0])[0]

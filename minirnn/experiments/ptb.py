@@ -1,38 +1,35 @@
 """Words of the Penn Treebank: the small model of Zaremba et al. (2014, arXiv:1409.2329).
 
-Two LSTM layers of 200 units, 20 streams that run on with their state, gradients through 20 steps,
+Two LSTM layers of 200 units, 20 streams that continue with their state, gradients through 20 steps,
 plain gradient descent with rate 1, halved after each epoch from the fifth on, gradients clipped to
 norm 5, all weights at first uniform in -0.1..0.1, 13 epochs. The paper's figure for it, without
-dropout, is a test perplexity of 114.5 (validation 120.7). As there, the loss that is minimised is
-the sum over the 20 steps, mean over the streams. Beside it: how often each word occurs at all.
+dropout, is a test perplexity of 114.5 (validation 120.7). As there, the loss is the sum over the 20
+steps, and the mean over the streams. To compare with: how often each word occurs at all.
 """
 
 import math
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import batches, texts
+from minirnn.experiments import Experiment, Result, Settings
 from minirnn.training.bptt import evaluate
 
-TITLE = "Penn Treebank words: the small LSTM of Zaremba et al. 2014"
-SECONDS = 2400
-REFERENCE = "Zaremba et al. 2014: test 114.5, validation 120.7"
-UNIT = "perplexity"
+EXPERIMENT = Experiment(
+    title="Penn Treebank words: the small LSTM of Zaremba et al. 2014",
+    unit="perplexity",
+    seconds=2400,
+    data="6 MB",
+    reference="Zaremba et al. 2014: test 114.5, validation 120.7",
+)
 V_H, STREAMS, STEPS = 200, 20, 20
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``ptb.png`` into ``out``; returns perplexities and seconds by model."""
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 13)
     parts, vocabulary = texts.penn_treebank(progress)
     if quick:

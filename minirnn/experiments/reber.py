@@ -1,36 +1,31 @@
 """The embedded Reber grammar: the second letter decides the last but one.
 
 An LSTM of 8 units reads words of the grammar, letter by letter and one word at a time, and says
-which letters may come next (Hochreiter & Schmidhuber 1997, experiment 1). It is right about a word
-if at each step the letters that it ranks first are those that may follow: two of the seven or one.
-Whoever knows the grammar but has forgotten the second letter is right about half of the words.
-Solved: 99 % of 200 new words. Beside it: a tanh RNN of 8 units.
+which letters may come next (Hochreiter & Schmidhuber 1997, experiment 1). Its answer for a word is
+right if at each step the letters that it ranks first are those that may follow: two of the seven,
+or one. A network that knows the grammar but has forgotten the second letter is right for about half
+of the words. Solved: 99 % of 200 new words. To compare with: a tanh RNN of 8 units.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets.synthetic import LETTERS, reber
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "the embedded Reber grammar with 8 units: how many words until it is solved?"
-SECONDS = 30
-REFERENCE = "solved after 5000 to 8500 words"
-UNIT = "words right, %"
+EXPERIMENT = Experiment(
+    title="the embedded Reber grammar with 8 units: how many words until it is solved?",
+    unit="words right, %",
+    seconds=30,
+    reference="solved after 5000 to 8500 words",
+)
 H, WORDS, EVERY = 8, 12000, 500
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train both, draw ``reber.png`` into ``out``; returns the share of words in the end, and the
     number of words after which at least 99 % were right to the end. epochs: of 500 words."""
+    seed, out, epochs, quick, progress = settings
     words = EVERY * (epochs or (1 if quick else WORDS // EVERY))
     test = [reber(np.random.default_rng([seed, 1, k])) for k in range(200)]
     result, curves = {}, {}

@@ -2,40 +2,35 @@
 
 An encoder reads 1 to 10 letters of 26, a decoder writes them from the last to the first and ends.
 Without attention the whole word has to pass through one state of 64 numbers. With attention the
-decoder looks the letters up, and the picture of where it looks is a diagonal, from the last letter
-to the first, that nobody has told it about. Every word is right or wrong as a whole, on 1000 new
+decoder looks at the letters again. The picture of where it looks is a diagonal, from the last
+letter to the first, which it has found by itself. A word counts as right only as a whole; 1000 new
 words; greedy decoding.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn import generate
 from minirnn.datasets.synthetic import END, START, reverse
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "words written backwards by an encoder and a decoder, with and without attention"
-SECONDS = 40
-REFERENCE = "100 with attention"
-UNIT = "words of 1000 right, %"
+EXPERIMENT = Experiment(
+    title="words written backwards by an encoder and a decoder, with and without attention",
+    unit="words of 1000 right, %",
+    seconds=40,
+    reference="100 with attention",
+)
 LONGEST, LETTERS = 10, 26
 V, E, H = LETTERS + 2, 32, 64  # tokens, embedding, hidden units
 BATCHES = 100  # an epoch, of 128 words each
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the three models, draw ``attention.png`` and ``reverse-losses.png`` into ``out``.
 
     Returns the share of words that are right as a whole, and of letters in their place, by model.
     """
+    seed, out, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 10)
     source, lengths, target = reverse(np.random.default_rng([seed, 1]), 1000, LONGEST, LETTERS)
     result, histories, models = {}, {}, {}
@@ -58,7 +53,7 @@ def make(name, rng):
     options = {"rng": rng, "dtype": np.float32}
     both = mr.Bidirectional(mr.GRU(E, H // 2, **options), mr.GRU(E, H // 2, **options))
     encoder = mr.Sequential(mr.Embedding(V, E, **options), both)
-    attention, D, K = None, E, H  # what the decoder's step gets, what the output gets
+    attention, D, K = None, E, H  # sizes of the decoder's input, and of the output layer's
     if name.startswith("Luong"):
         attention, K = mr.LuongAttention(H, H, **options), 2 * H
     elif name.startswith("Bahdanau"):

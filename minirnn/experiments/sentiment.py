@@ -1,4 +1,4 @@
-"""What the two experiments on sentiment share: reviews to batches, and the bag of words."""
+"""What imdb.py and polarity.py share: reviews to batches, and the bag of words."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def encode(sentences, index, last):
 
 
 def train(model, part, validation, size, lr, epochs, rng, progress, patience=None, **options):
-    """``fit`` on buckets of like length; returns its history."""
+    """``fit`` on batches of similar length; returns its history."""
 
     def of(data):
         return lambda rng: batches.buckets(*data, size, rng)

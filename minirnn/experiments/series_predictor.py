@@ -2,25 +2,27 @@
 
 Each answer is the sum of a number and the one before it: 1 2 5 6 gives 1 3 7 11. An LSTM of 10
 units learns it from three series in 1000 steps of Adam, is saved to a file, loaded by *another
-process*, and asked about two new series, whose answers are 1 3 5 7 and 4 9 11 13.
+process*, and gets two new series, whose answers are 1 3 5 7 and 4 9 11 13.
 """
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.cells.initializers import glorot_uniform
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "three series of four numbers: train, save, load elsewhere, predict two new ones"
-SECONDS = 5
-REFERENCE = "PyTorch, 10 seeds: 0.53 (0.36 to 0.81) at 0.001, 0.49 at 0.01"
-UNIT = "RMSE"
-DIGITS = ".2f"
+EXPERIMENT = Experiment(
+    title="three series of four numbers: train, save, load elsewhere, predict two new ones",
+    unit="RMSE",
+    digits=".2f",
+    seconds=5,
+    reference="PyTorch, 10 seeds: 0.53 (0.36 to 0.81) at 0.001, 0.49 at 0.01",
+)
 X = np.array([[1, 2, 5, 6], [5, 7, 7, 8], [3, 4, 5, 7]], float).T[..., None]
 Y = np.array([[1, 3, 7, 11], [5, 12, 14, 15], [3, 7, 9, 12]], float).T[..., None]
 X_NEW = np.array([[1, 2, 3, 4], [4, 5, 6, 7]], float).T[..., None]
@@ -34,15 +36,10 @@ print(*y.ravel().tolist())
 """
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train with two learning rates, draw ``series-predictor.png`` into ``out``; returns the RMSE
     by model and part."""
+    seed, out, epochs, quick, progress = settings
     result, predictions = {}, {}
     for lr in (1e-3, 1e-2):
         rng = np.random.default_rng(seed)

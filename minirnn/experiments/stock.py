@@ -1,45 +1,44 @@
 """A share's price one day ahead, and why a network is worse at it than doing nothing.
 
 ``classic`` is what many introductions do: the mean of open, high, low and close of Microsoft,
-2012 to 2017, scaled to 0..1 by the minimum and maximum (of all of it, as those programs do, though
-nobody knows the future's), the first 70 % for training, an LSTM of 25 units with Keras' start that
-gets yesterday's price, five epochs one day at a time in their order. It is far off
-where the price is higher than it ever was in training: its hidden units, each within -1..1, have
-nothing to say there. ``classic, shuffled`` is the same with the days in random order.
+2012 to 2017, scaled to 0..1 by the minimum and maximum (of the whole series, as those programs do,
+though the future's are not known), the first 70 % for training, an LSTM of 25 units with Keras'
+initial weights that gets yesterday's price, five epochs, one day at a time in their order. It is
+far off where the price is higher than it ever was in training: its hidden units, each within -1..1,
+have nothing to say there. ``classic, shuffled`` is the same with the days in random order.
 
-``change`` predicts the change instead, from the last ten changes, all divided by their training
-standard deviation: whatever the price, its inputs look like those of the training part. It is as
+``change`` predicts the change instead, from the last ten changes, all divided by their standard
+deviation in training: whatever the price, its inputs look like those of the training part. It is as
 good as persistence, "tomorrow equals today", and a little better for a reason that earns nothing:
-the mean of a day trails its close, so that changes of daily means are correlated (Working 1960).
-Beyond that, to beat persistence is not to be expected: if yesterday's prices told tomorrow's,
-somebody would have traded on it. ``drift`` is persistence plus the mean change in training.
-"""
+the mean of a day is behind its close, so that changes of daily means are correlated (Working 1960).
+Do not expect to beat persistence by more: if yesterday's prices could predict tomorrow's, somebody
+would have traded on it. ``drift`` is persistence plus the mean change in training.
 
-from pathlib import Path
-from typing import Any
+Put the prices into msft/MSFT_2012_2017.csv in the folder MINIRNN_DATA: one line a day from
+2012-01-03 to 2017-12-29, with the columns Date, Open, High, Low, Close.
+"""
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.cells.initializers import glorot_uniform
 from minirnn.datasets import batches, stock
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "a share's price one day ahead: the classic LSTM, and why persistence beats it"
-SECONDS = 10
-REFERENCE = "Keras: in order 3.63 (3.42 to 3.77), shuffled 1.25 (0.82 to 2.20); persistence 0.59"
-UNIT = "RMSE, dollars"
-DIGITS = ".2f"
+EXPERIMENT = Experiment(
+    title="a share's price one day ahead: the classic LSTM, and why persistence beats it",
+    unit="RMSE, dollars",
+    digits=".2f",
+    seconds=10,
+    data="by hand",
+    reference="Keras: in order 3.63 (3.42 to 3.77), shuffled 1.25 (0.82 to 2.20); persistence 0.59",
+)
 WINDOW = 10  # days of changes
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train the three, draw ``stock.png`` into ``out``; returns the RMSE by forecaster and part."""
+    seed, out, epochs, quick, progress = settings
     days, price = stock.load(progress)
     split = int(0.7 * len(price))
     epochs = epochs or (1 if quick else 5)
@@ -84,7 +83,8 @@ def classic(price, split, epochs, shuffle, rng, progress):
 
 
 def change(price, split, epochs, rng, progress):
-    """Likewise, as yesterday's price and a change predicted from the WINDOW changes before it."""
+    """Forecasts of the same days: yesterday's price, and a change predicted from the WINDOW changes
+    before it."""
     steps = np.diff(price)
     mean, std = steps[: split - 1].mean(), steps[: split - 1].std()
     scaled = (steps - mean) / std
@@ -94,7 +94,7 @@ def change(price, split, epochs, rng, progress):
     train = ends < split - 1
     early, late = np.flatnonzero(train)[:-200], np.flatnonzero(train)[-200:]
     model = mr.Sequential(mr.LSTM(1, 8, rng=rng), mr.Last(), mr.Linear(8, 1, rng=rng))
-    model.params["2.W"][...] *= 0.1  # begins near the mean change
+    model.params["2.W"][...] *= 0.1  # starts near the mean change
     mr.fit(
         model, mr.mse, lambda rng: batches.shuffled(x[:, early], target[early], 32, rng),
         mr.Adam(1e-3, weight_decay=0.1), epochs, validation=(x[:, late], target[late]), patience=5,
@@ -121,6 +121,6 @@ def draw(out, days, price, split, forecasts):
     upper.set_title("One day ahead: above what was seen in training, the network saturates")
     errors = {name: (days[1:], forecasts[name] - price[1:]) for name in ("change", "persistence")}
     plot.forecast(days, 0 * price, errors, days[split], "forecast - actual, dollars", lower)
-    lower.set_title("The model of changes and persistence: hardly to be told apart")
+    lower.set_title("The model of changes and persistence: hardly a difference")
     figure.savefig(out / "stock.png", dpi=120)
     plt.close(figure)

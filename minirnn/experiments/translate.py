@@ -1,37 +1,38 @@
-"""Short English phrases to French, with attention, letter by letter of neither: by words.
+"""Short English phrases to French, with attention, word by word.
 
 The first 10000 phrases of the Tatoeba collection. A tenth of the English phrases is held out, with
-*all* their translations, so that no source is in both parts. A translation is exact if it is one of
-the French phrases that the collection has for it; BLEU is sacrebleu's, against all of them. Beside
-the network: the translation of the training phrase with the most words in common.
+*all* their translations, so that no English phrase is in both parts. A translation is exact if it
+is one of the French phrases that the collection has for it; BLEU is sacrebleu's, against all of
+them.
+To compare with: the translation of the training phrase with the most words in common.
+
+Put the first 10000 lines of fra.txt, from fra-eng.zip at https://www.manythings.org/anki, into
+engfra/fra_first10000.txt in the folder MINIRNN_DATA.
 """
 
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import minirnn as mr
 from minirnn.datasets import texts
 from minirnn.datasets.batches import pad
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "short English phrases to French, with attention, greedy and by beam"
-SECONDS = 150
-REFERENCE = "the nearest training phrase"
-UNIT = "%"
+EXPERIMENT = Experiment(
+    title="short English phrases to French, with attention, greedy and by beam",
+    unit="%",
+    seconds=150,
+    data="by hand",
+    reference="the nearest training phrase",
+)
 START, END, UNKNOWN = 0, 1, 2
 E, H = 64, 128
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Train, draw ``translate.png`` into ``out``; returns exact matches and BLEU by model."""
+    seed, out, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 20), np.random.default_rng(seed)
     answers = defaultdict(list)
     for english, french in texts.phrases(progress):
@@ -47,7 +48,7 @@ def run(
     pairs = [(encode(split[s], index[0]), encode(f, index[1])) for s, f in train]
 
     def batches(rng):
-        # Of like length, so that little is padding; in a new order each time.
+        # Phrases of similar length, so that there is little padding; a new order each time.
         order = rng.permutation(len(pairs))
         order = order[np.argsort([len(pairs[k][0]) for k in order], kind="stable")]
         groups = np.array_split(order, max(1, len(order) // 64))

@@ -2,15 +2,12 @@
 
 tanh RNNs whose W_h is a random orthogonal matrix times a factor, so that all its eigenvalues lie on
 a circle of that radius, and an LSTM with forget bias 1 and with 5. Each gets 100 steps of noise and
-a gradient of norm 1 at the last; the figure is the norm of what is left of it at the first. Beside
-it the bound of Pascanu et al. (2013), radius^99.
+a gradient of norm 1 at the last step; the figure is the norm of what is left of it at the first. To
+compare with: the bound of Pascanu et al. (2013), radius^99.
 
-``explosion``: the largest gradient while a relu RNN learns the adding problem, with and without
+``relu RNN``: the largest gradient while a relu RNN learns the adding problem, with and without
 clipping, and its test error.
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,12 +15,15 @@ import minirnn as mr
 from minirnn import measure
 from minirnn.cells.initializers import identity
 from minirnn.datasets.synthetic import adding
+from minirnn.experiments import Experiment, Result, Settings
 
-TITLE = "vanishing and exploding gradients: norms through time, eigenvalues, clipping"
-SECONDS = 20
-REFERENCE = "radius^99"
-UNIT = "norm, or error"
-DIGITS = ".3g"
+EXPERIMENT = Experiment(
+    title="vanishing and exploding gradients: norms through time, eigenvalues, clipping",
+    unit="norm, or error",
+    digits=".3g",
+    seconds=20,
+    reference="radius^99",
+)
 T, H, B = 100, 64, 20
 LAG, SCALE = 60, 1.03  # of the relu RNN's task, of the identity that its W_h starts as
 
@@ -40,15 +40,10 @@ def networks(rng):
     return found
 
 
-def run(
-    seed: int = 0,
-    out: Path | None = None,
-    epochs: int | None = None,
-    quick: bool = False,
-    progress: bool | None = None,
-) -> dict[str, Any]:
+def run(settings: Settings) -> Result:
     """Measure all, draw ``gradient-norms.png``, ``eigenvalues.png`` and ``clipping.png`` into
     ``out``; returns the figures by network."""
+    seed, out, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     x = 0.3 * rng.normal(size=(T, B, 1))
     dy = np.zeros((T, B, H))

@@ -33,11 +33,11 @@ def ones(T):
 WRONG = {
     "causal_conv": [
         (taps(lambda t, k, d, T: t + k * d), "sees the future"),
-        (taps(lambda t, k, d, T: t - k * d, lambda W, k: W[-1 - k]), "wrong way round"),
+        (taps(lambda t, k, d, T: t - k * d, lambda W, k: W[-1 - k]), "taps are in reverse order"),
         (taps(lambda t, k, d, T: t - k), "dilation is not used"),
         (taps(lambda t, k, d, T: max(t - k * d, 0)), "not the first input"),
-        (taps(lambda t, k, d, T: (t - k * d) % T), "bent into a ring"),
-        (taps(lambda t, k, d, T: t - k * d, first=1), "that of the step itself, is left out"),
+        (taps(lambda t, k, d, T: (t - k * d) % T), "as a ring"),
+        (taps(lambda t, k, d, T: t - k * d, first=1), "to the step itself, is left out"),
         (cut, "dilation"),
         (taps(lambda t, k, d, T: t - k - d + 1), "taps 1 and 10, dilation 2"),
     ],
@@ -48,7 +48,7 @@ WRONG = {
         (lambda K, d: len(d) + (K - 1) * sum(d), "once for each layer"),
         (lambda K, d: 1 + (K - 1) * len(d), "dilations are not used"),
         (lambda K, d: K ** len(d), "holds for dilations 1, K"),
-        (lambda K, d: K * sum(d), "is not what it adds"),
+        (lambda K, d: K * sum(d), "is not what a layer adds"),
     ],
     "causal_mask": [
         (ones, "itself is left out"),

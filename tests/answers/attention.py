@@ -19,7 +19,7 @@ def masked_softmax(e, lengths):
 
 
 def attend(wrong="", right=""):
-    """Likewise."""
+    """The same, for ``attend``."""
     text = """
 def attend(q, m, lengths, W_q, W_m, b, v):
     k = (m @ W_m + b).transpose(1, 0, 2)
@@ -66,8 +66,8 @@ WRONG = {
     ],
     "attend": [
         (attend("(q @ W_q)[:, :, None] + k", "np.tanh((q @ W_q)[:, :, None] + k)"), "no tanh"),
-        (attend(", e, m", ", alpha, m"), "set to -inf at that"),
-        (attend(", np.where(past_end, 0, e), m", ", alpha, m"), "scores e, not of the weights"),
+        (attend(", e, m", ", alpha, m"), "set to -inf past the end, not the weights"),
+        (attend(", np.where(past_end, 0, e), m", ", alpha, m"), "valid scores e, not the weights"),
         (attend("axis=0", "axis=2"), "over the queries"),
         (attend("axis=1", "axis=2"), "rows of the batch"),
         (attend_masked_after, "mask comes after the softmax"),

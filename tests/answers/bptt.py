@@ -63,7 +63,7 @@ WRONG = {
         (not_halved, "2 eps apart"),
         (everywhere, "all entries of w"),
         (in_place, "changes its argument 'w'"),
-        (down_minus_up, "wrong way round"),
+        (down_minus_up, "it must be up minus down"),
         (lambda f, w, k, eps: None, "returns None"),
     ],
     "rnn_backward": [

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def step(body):
-    """A student's step with this expression in place of the right one."""
+    """A student's step with this expression instead of the right one."""
     return eval(f"lambda x, h, W_x, W_h, b: {body}", {"np": np})
 
 

@@ -57,7 +57,7 @@ WRONG = {
     "rnn_forward_fast": [
         (forward("x[t] @ W_x", "xW[t]"), "still inside the loop"),
         (forward("@ W_x + b).reshape", "@ W_x).reshape"), "added twice"),
-        (forward("h0 @ W_h", "h[t] @ W_h"), "not carried on"),
+        (forward("h0 @ W_h", "h[t] @ W_h"), "not passed on"),
         (forward("reshape(B, T, H).transpose(1, 0, 2)", "reshape(T, B, H)"), "(B, T, H)"),
         (forward("return h[1:]", "return h"), "h0 is missing"),
         (forward("h[0] = 0", "h[0] = h0"), "h0 is not used"),
@@ -70,14 +70,14 @@ WRONG = {
         (forward("x.transpose(1, 0, 2).reshape", "x.reshape"), "transposed to (B, T, D)"),
     ],
     "weight_gradient": [
-        (lambda h, da: flat(h[1:]).T @ flat(da), "h[:-1] must stand"),
+        (lambda h, da: flat(h[1:]).T @ flat(da), "h[1:] instead of h[:-1]"),
         (lambda h, da: flat(h[:-1]) @ flat(da), "ValueError"),
         (lambda h, da: flat(h[:-1]).T @ flat(da) / len(flat(da)), "mean over steps and rows"),
         (lambda h, da: flat(da).T @ flat(h[:-1]), "transpose of dW_h"),
         (lambda h, da: h[:-1].reshape(da.shape[2], -1) @ flat(da), "line breaks"),
         (lambda h, da: (h[:-1].transpose(0, 2, 1) @ da).sum(axis=0), "small products"),
         (loop, "in a loop"),
-        (lambda h, da: h[:-1].T.reshape(da.shape[2], -1) @ flat(da), "turns steps and rows"),
+        (lambda h, da: h[:-1].T.reshape(da.shape[2], -1) @ flat(da), "exchanges steps and rows"),
         (lambda h, da: np.einsum("tbi,tbj->ij", h[:-1], da) / da.shape[1], "rows of the batch"),
     ],
 }

@@ -126,7 +126,7 @@ WRONG = {
     "cut_windows": [
         (batch_first, "time comes first"),
         (reshaped, "mixes the windows"),
-        (answer_in_the_input, "the answer stands"),
+        (answer_in_the_input, "the answer is in the input"),
         (one_missing, "the last window is missing"),
         (too_late, "one step too late"),
         (no_feature, "the one feature"),
@@ -152,7 +152,7 @@ WRONG = {
         (run(lambda window, new: np.append(new, window[:-1])), "at the front"),
         (run(lambda window, new: np.roll(window, -1)), "no forecast gets into it"),
         (run(right_move, slice(1, None)), "forecasts: expected a length of 1, got 0"),
-        (with_the_first, "returned along"),
+        (with_the_first, "return forecasts only"),
         (a_step_late, "the first forecast is missing"),
         (run(lambda w, new: np.append(w[1:-1], [new, new])[-len(w) :]), "overwritten before"),
         (run(lambda window, new: np.array([new])), "n = 4, window (1, 2)"),

@@ -66,7 +66,7 @@ def in_place(W):
 WRONG = {
     "gru_step": [
         (wrong("(1 - z) * n + z * h_prev", "z * n + (1 - z) * h_prev"), "swapped"),
-        (wrong("(1 - z) * n + z", "n + z"), "not held back"),
+        (wrong("(1 - z) * n + z", "n + z"), "not multiplied by 1 - z"),
         (before, "before the product"),
         (wrong("(hW[:, 2 * H :] + b_hn))", "hW[:, 2 * H :] + b_hn)"), "outside of r"),
         (wrong("r * (hW[:, 2 * H :] + b_hn)", "r * hW[:, 2 * H :]"), "b_hn is left out"),
@@ -78,8 +78,8 @@ WRONG = {
         (wrong("h_prev @ W_h", "h_prev * W_h"), "ValueError"),
         (wrong("h_prev @ W_h", "h_prev @ W_h + b"), "b is added twice"),
         (wrong("x @ W_x + b, h_prev @ W_h", "x @ W_x, h_prev @ W_h + b"), "multiplies b_n too"),
-        (wrong("+ r * (", "+ (1 - r) * ("), "1 - r stands"),
-        (dealt, "dealt out one by one"),
+        (wrong("+ r * (", "+ (1 - r) * ("), "1 - r is used"),
+        (dealt, "columns are interleaved"),
         (signs, "sign of a"),
         (lambda *given: before(*given).T, "expected the shape"),
     ],

@@ -45,7 +45,7 @@ WRONG = {
         (flattened, "x: expected the shape"),
     ],
     "bidirectional": [
-        (lambda f, b, x: side_by_side(f(x), b(x[::-1])), "not turned back"),
+        (lambda f, b, x: side_by_side(f(x), b(x[::-1])), "not reversed again"),
         (lambda f, b, x: side_by_side(f(x), b(x)), "same direction"),
         (lambda f, b, x: side_by_side(f(x), b(x)[::-1]), "only its answers"),
         (joined(np.add), "added"),

@@ -52,7 +52,7 @@ RATIO = "n / n.sum(axis=1, keepdims=True)"
 WRONG = {
     "perplexity": [
         (lambda a: np.exp(np.mean(a)), "the sign"),
-        (lambda a: np.exp(-np.sum(a)), "the sum in place of the mean"),
+        (lambda a: np.exp(-np.sum(a)), "the sum instead of the mean"),
         (lambda a: 2 ** -np.mean(a), "2 to the power of *nats*"),
         (lambda a: -np.mean(a) / np.log(2), "these are bits"),
         (lambda a: -np.mean(a), "these are nats"),
@@ -63,7 +63,7 @@ WRONG = {
     ],
     "temperature": [
         (lambda z, T: softmax(z * T), "multiplied by T"),
-        (overflowing, "overflows. Take the largest"),
+        (overflowing, "overflows. Subtract the largest"),
         (lambda z, T: softmax(z) / T, "the probabilities are divided by T"),
         (lambda z, T: softmax(z / T, 0), "over the first axis"),
         (lambda z, T: softmax(z) ** (1 / T), "as a power"),

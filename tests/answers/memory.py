@@ -84,12 +84,12 @@ WRONG = {
         (set_to_one, "the same digit twice"),
     ],
     "read_back": [
-        (newest_first, "Turn the order round"),
-        (reader("s[k] = 0; s = 2 * s"), "wiped out"),
+        (newest_first, "Reverse the order"),
+        (reader("s[k] = 0; s = 2 * s"), "entry of a digit is removed"),
         (reader("s[k] -= 1"), "not doubled"),
-        (reader("s = 2 * s; s[k] -= 1"), "doubled before"),
-        (reader("pass"), "nothing is taken away"),
-        (lambda s, T: list(np.argsort(-s)[:T][::-1]), "in the order of their sums"),
+        (reader("s = 2 * s; s[k] -= 1"), "doubled before 1 is subtracted"),
+        (reader("pass"), "nothing is subtracted"),
+        (lambda s, T: list(np.argsort(-s)[:T][::-1]), "sorted by their sums"),
         (in_place, "changes its argument 's'"),
     ],
 }

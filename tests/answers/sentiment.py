@@ -20,7 +20,7 @@ def pad(sequences):
 
 
 def masked_mean(wrong="", right=""):
-    """Likewise."""
+    """The same, for ``masked_mean``."""
     text = """
 def masked_mean(y, lengths):
     valid = np.arange(len(y))[:, None] < lengths
@@ -46,7 +46,10 @@ WRONG = {
         (pad("return tokens", "return tokens, lengths"), "Expected 2 results"),
         (pad("tokens, (tokens > 0).sum(axis=0)", "tokens, lengths"), "may be a word"),
         (pad("tokens[: len(s), b] = s[::-1]", "tokens[: len(s), b] = s"), "reverse order"),
-        (lambda sequences: (sequences, [len(s) for s in sequences]), "filled up to the longest"),
+        (
+            lambda sequences: (sequences, [len(s) for s in sequences]),
+            "to the length of the longest",
+        ),
     ],
     "masked_mean": [
         (masked_mean("len(y)", "lengths[:, None]"), "divided by T"),

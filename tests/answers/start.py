@@ -32,7 +32,7 @@ WRONG = {
         (lambda D, H: 4 * (D * H + H), "W_h, from the state"),
         (lambda D, H: 4 * (D * H + H * H) + H, "counted once"),
         (lambda D, H: 4 * (D * H + D * D + D), "exchanged"),
-        (lambda D, H: 4 * (D * H + H * H + H) + 1, "no number stands alone"),
+        (lambda D, H: 4 * (D * H + H * H + H) + 1, "there is no constant"),
         (lambda D, H: (D + H) ** 2 * 4, "no matrix goes from the inputs"),
     ],
 }

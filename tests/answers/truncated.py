@@ -66,7 +66,7 @@ WRONG = {
             lambda T, k1, k2: [(b, f, e - 1) for b, f, e in right(T, k1, k2)],
             "the step after the last",
         ),
-        (lambda T, k1, k2: right(T, k1, k1), "k2 does not matter"),
+        (lambda T, k1, k2: right(T, k1, k1), "k2 is not used"),
         (lambda T, k1, k2: len(right(T, k1, k2)), "Expected a list"),
     ],
     "train_stream": [

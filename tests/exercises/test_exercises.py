@@ -1,4 +1,4 @@
-"""Every exercise of the notebooks: the solution is accepted, a wrong answer told what is wrong."""
+"""Every exercise of the notebooks: the solution is accepted, a wrong answer is explained."""
 
 import importlib
 import importlib.util

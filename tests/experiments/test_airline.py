@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from minirnn.datasets import airline as series
-from minirnn.experiments import airline
+from minirnn.experiments import Settings, airline
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     out = tmp_path_factory.mktemp("airline")
-    return airline.run(seed=0, out=out, quick=True), out
+    return airline.run(Settings(out=out, quick=True)), out
 
 
 def test_the_embedded_series_has_the_published_facts():
@@ -50,8 +50,8 @@ def test_both_pictures_are_drawn(quick):
 
 def test_the_same_seed_gives_the_same_figures(quick):
     result, _ = quick
-    assert airline.run(seed=0, quick=True) == result
-    assert airline.run(seed=1, quick=True) != result
+    assert airline.run(Settings(quick=True)) == result
+    assert airline.run(Settings(seed=1, quick=True)) != result
 
 
 def test_nothing_of_the_test_months_reaches_the_training_or_the_free_run():
@@ -79,7 +79,7 @@ def test_a_forecast_does_not_see_the_month_it_forecasts():
 
 @pytest.mark.slow
 def test_the_full_run_is_as_good_as_the_readme_says():
-    runs = [airline.run(seed=seed) for seed in range(3)]
+    runs = [airline.run(Settings(seed)) for seed in range(3)]
     classic = [run["classic LSTM"]["test"] for run in runs]
     seasonal = [run["seasonal LSTM"]["test"] for run in runs]
     assert 35 < np.mean(classic) < 60

@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minirnn as mr
 from minirnn import cli
-from minirnn.experiments import sentiment
+from minirnn.datasets import files
+from minirnn.experiments import Settings, adding, char_lm, cook, polarity, reverse, sentiment
 
 ON_REAL_DATA = {
     "stock", "mnist-rows", "mnist16", "cifar-rows", "pixel-mnist", "imdb", "polarity", "char-lm",
@@ -25,18 +28,31 @@ def without_times(result):
 def test_a_short_run(name, tmp_path, capsys, monkeypatch):
     if name in ON_REAL_DATA and not os.environ.get("MINIRNN_DATA"):
         pytest.skip("MINIRNN_DATA does not name a folder with real data")
-    module = cli.module_of(name)
-    for constant in {"reverse": ["BATCHES"], "adding": ["EPOCH"]}.get(name, []):
+    for module, constant in ((reverse, "BATCHES"), (adding, "EPOCH")):
         monkeypatch.setattr(module, constant, 3)
+    experiment, run = cli.find(name)
     assert cli.main([name, "--quick", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert module.UNIT in out and list(tmp_path.glob("*.png"))
+    assert experiment.unit in out and list(tmp_path.glob("*.png"))
     if name not in ("imdb", "char-lm", "ptb", "pixel-mnist", "mnist-rows"):  # they take longer
-        first, second = (module.run(3, None, None, True, False) for _ in range(2))
+        quick = Settings(seed=3, quick=True, progress=False)
+        first, second = (run(quick) for _ in range(2))
         assert json.dumps(without_times(first)) == json.dumps(without_times(second))
         assert len(first) >= 2  # a model, and what it is compared with
-        other = without_times(module.run(4, None, None, True, False))
+        other = without_times(run(quick._replace(seed=4)))
         assert other != without_times(first)
+
+
+def test_the_list_says_which_need_data(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINIRNN_DATA", raising=False)
+    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path)
+    found = {name: cli.find(name) for name in cli.EXPERIMENTS}
+    assert {name for name, (experiment, _) in found.items() if experiment.data} == ON_REAL_DATA
+    monkeypatch.setattr(files, "download", lambda address, *_: (_ for _ in ()).throw(OSError))
+    for experiment, run in (found[name] for name in ON_REAL_DATA):
+        by_hand = experiment.data == "by hand"  # or has an address to be downloaded from
+        with pytest.raises(OSError, match="not to be downloaded" if by_hand else "downloading"):
+            run(Settings(quick=True, progress=False))
 
 
 def test_all_of_them_make_one_table(tmp_path, capsys, monkeypatch):
@@ -46,12 +62,12 @@ def test_all_of_them_make_one_table(tmp_path, capsys, monkeypatch):
     assert cli.main(argv) == 1
     captured = capsys.readouterr()
     assert "not run: stock" in captured.out and "MSFT_2012_2017.csv: not found" in captured.err
+    assert "'minirnn stock --help' says where the data are from" in captured.err
     text = (tmp_path / "results.md").read_text()
     assert "## cook" in text and "by hand" in text and "Reference: 100" in text
 
 
 def test_the_cook_by_hand_is_exact_and_made_of_zeros_and_ones():
-    cook = cli.module_of("cook")
     model = cook.by_hand()
     for name in ("0.W_x", "0.W_h", "1.W"):
         assert set(np.unique(model.params[name])) == {0, 1}
@@ -70,7 +86,6 @@ def test_the_bag_of_words_has_the_right_gradient():
 
 
 def test_a_bag_of_words_cannot_tell_negations_apart():
-    polarity = cli.module_of("polarity")
     sentences, labels = polarity.negation(np.random.default_rng(0), 2000)
     words = [tuple(sorted(s)) for s in sentences]
     by_bag = {}
@@ -82,7 +97,6 @@ def test_a_bag_of_words_cannot_tell_negations_apart():
 
 
 def test_witten_bell_is_a_distribution_and_beats_counting_less():
-    char_lm = cli.module_of("char_lm")
     rng = np.random.default_rng(0)
     text = np.cumsum(rng.choice([1, 1, 1, 2], 3000)) % 5
     bits = [char_lm.witten_bell(text[:2500], text[2500:], 5, n) for n in (1, 2, 3)]
@@ -91,3 +105,17 @@ def test_witten_bell_is_a_distribution_and_beats_counting_less():
     context = text[:2500]
     p = [2 ** -(char_lm.witten_bell(context, np.array([k]), 5, 3)) for k in range(5)]
     assert sum(p) == pytest.approx(1)
+
+
+def test_the_table_in_the_readme_has_every_experiment_with_its_script_and_its_time():
+    folder = Path(__file__).parents[2] / "minirnn" / "experiments"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    row = r"^\| \[`minirnn ([\w-]+)(.*?)`\]\((\w+\.py)\) \|.*?\| (.*?) \|"
+    rows = [found for found in re.findall(row, text, re.M) if "--protocol" not in found[1]]
+    assert [name for name, *_ in rows] == list(cli.EXPERIMENTS)
+    for name, _, script, needs in rows:
+        experiment, _ = cli.find(name)
+        assert script == Path(cli.module_of(name).__file__).name, name
+        assert needs == f"{cli.duration(experiment.seconds)}, {experiment.data or '-'}", name
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (folder / link).exists(), link
