@@ -1,4 +1,8 @@
-"""Options and settings for all tests."""
+"""Options and settings for all tests.
+
+The tests marked slow take minutes each and are run by hand: ``python -m pytest -q --slow``. The
+longest of them trains for 30 minutes, or for as many as the variable MINIRNN_SOAK says.
+"""
 
 import os
 

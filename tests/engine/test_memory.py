@@ -13,6 +13,15 @@ from minirnn.engine.memory import empty
 BIG = (_memory.SMALLEST // 8, 2)  # of float64: twice the smallest size that is kept
 
 
+@pytest.fixture(autouse=True, scope="module")
+def older_objects():
+    """The garbage collector need not look at what the other tests have loaded."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def store(monkeypatch):
     """An empty store for each test."""

@@ -1,5 +1,6 @@
 """The same bits for any number of threads; nobody's BLAS setting is changed."""
 
+import contextvars
 import multiprocessing
 import os
 import signal
@@ -14,17 +15,23 @@ from cases import arrays, flatten
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import minirnn as mr
-from minirnn.engine import memory as _memory
-from minirnn.engine import threads
+from minirnn.engine import memory, threads
 
-SHAPES = [(40, 32, 64, 64), (30, 130, 20, 96), (5, 33, 100, 300)]  # (T, B, D, H)
+SHAPES = [(40, 32, 64, 64), (30, 130, 20, 96), (8, 33, 60, 200)]  # (T, B, D, H)
 
 
 @pytest.fixture(autouse=True)
 def as_before():
+    before = mr.get_num_threads()
     yield
-    mr.set_num_threads(2)
-    threads._threads = None
+    mr.set_num_threads(before)
+
+
+def blas_threads():
+    """How many threads the BLAS has that NumPy calls: its own, if others are loaded too."""
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    own = [library for library in found if "numpy" in os.path.dirname(library["filepath"])]
+    return {library["num_threads"] for library in own or found}
 
 
 def results(layer, x, lengths=None):
@@ -85,12 +92,13 @@ def test_products_do_not_depend_on_the_number_of_threads(D, K):
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_the_setting_of_the_blas_is_put_back(n):
-    results(mr.LSTM(64, 64, rng=0), np.ones((40, 64, 64)))  # what it imports may bring a BLAS along
+    layer = mr.LSTM(64, 64, rng=0)
+    results(layer, np.ones((40, 64, 64)))  # what it imports may bring a BLAS along
     with threadpool_limits(n):
         before = [(m["filepath"], m["num_threads"]) for m in threadpool_info()]
-        results(mr.LSTM(64, 64, rng=0), np.ones((40, 64, 64)))
-        with pytest.raises(ValueError):
-            mr.LSTM(64, 64).forward(np.ones((40, 64, 3)))
+        results(layer, np.ones((40, 64, 64)))
+        with pytest.raises(ValueError, match="x: expected"):
+            layer.forward(np.ones((40, 64, 3)))
         assert [(m["filepath"], m["num_threads"]) for m in threadpool_info()] == before
 
 
@@ -115,7 +123,7 @@ def test_the_blas_has_one_thread_in_every_block_and_blocks_share_the_threads():
 
     def work(item):
         barrier.wait()  # passes only if two run at once
-        seen.append({c.get_num_threads() for c in threads._libraries()})
+        seen.append(blas_threads())
         assert (
             threads.each(lambda k: threading.get_ident(), [1, 2, 3]) == [threading.get_ident()] * 3
         )
@@ -192,9 +200,10 @@ def test_if_no_thread_can_start_the_next_call_tries_again(monkeypatch):
 
 def test_another_number_may_be_set_in_the_middle_of_a_call(monkeypatch):
     mr.set_num_threads(2)
-    hand_out = threads._hand_out
-    monkeypatch.setattr(threads, "_hand_out", lambda jobs: mr.set_num_threads(1) or hand_out(jobs))
+    copy = contextvars.copy_context  # called when the work is shared out, and not handed out yet
+    monkeypatch.setattr(contextvars, "copy_context", lambda: mr.set_num_threads(1) or copy())
     assert threads.each(lambda k: k, [1, 2]) == [1, 2]
+    assert mr.get_num_threads() == 1
 
 
 def test_other_threads_end_when_another_number_is_set():
@@ -241,34 +250,53 @@ def child(queue):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("lock", [_memory._lock, threads._lock])
-def test_a_lock_that_another_thread_held_at_the_fork_does_not_stop_the_child(lock):
+@pytest.mark.parametrize("owner, function, call", [
+    (np, "empty", lambda: memory.empty((memory.SMALLEST,), np.uint8)),
+    (threading.Thread, "start", lambda: threads.each(str, [1, 2])),
+], ids=["memory", "threads"])  # fmt: skip
+def test_a_lock_that_another_thread_held_at_the_fork_does_not_stop_the_child(
+    owner, function, call, monkeypatch
+):
+    """The other thread is stopped within the call, where it has the lock."""
     layer, x = mr.LSTM(30, 40, rng=0), np.zeros((60, 40, 30))
-    with lock:
-        child = os.fork()
-        if child == 0:
-            signal.alarm(20)
-            layer.backward(*layer.forward(x)[::2])
-            os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    held, release = threading.Event(), threading.Event()
+    right = getattr(owner, function)
+
+    def stop_the_other(*arguments, **options):
+        if threading.current_thread() is other:
+            held.set()
+            release.wait(60)
+        return right(*arguments, **options)
+
+    mr.set_num_threads(2)  # so that the next call must start threads
+    other = threading.Thread(target=call)
+    monkeypatch.setattr(owner, function, stop_the_other)
+    other.start()
+    assert held.wait(20)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        layer.backward(*layer.forward(x)[::2])
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    release.set()
+    other.join()
+    assert status == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_within_a_product_gives_the_blas_of_the_child_its_threads_back():
-    def blas():
-        return [library.get_num_threads() for library in threads._libraries()]
-
     with threadpool_limits(2):
-        before = blas()
+        before = blas_threads()
         with threads.OneBlasThread():
             child = os.fork()
             if child == 0:
-                found = blas() == before
+                found = blas_threads() == before
                 threads.OneBlasThread().__exit__()  # the child leaves the block, too
                 with threads.OneBlasThread():
-                    found = found and set(blas()) == {1}
-                os._exit(0 if found and blas() == before else 1)
+                    found = found and blas_threads() == {1}
+                os._exit(0 if found and blas_threads() == before else 1)
         assert os.waitpid(child, 0)[1] == 0
 
 

@@ -167,14 +167,14 @@ for k in range(10**6):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_killed_while_saving_there_is_the_old_file_or_the_new_one(tmp_path):
     file = tmp_path / "m.npz"
-    for k in range(8):
+    for k in range(3):
         process = subprocess.Popen(
             [sys.executable, "-c", SAVER, str(file)], stdout=subprocess.PIPE, text=True
         )
         assert process.stdout.readline() == "ready\n"
         while not file.exists():
             time.sleep(0.001)
-        time.sleep(0.01 + 0.0037 * k)
+        time.sleep(0.01 + 0.0093 * k)
         process.kill()
         process.wait()
         process.stdout.close()
