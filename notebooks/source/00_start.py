@@ -13,7 +13,7 @@
 #
 # ```sh
 # python3 -m venv .venv && .venv/bin/pip install '.[notebooks]'
-# .venv/bin/jupyter lab notebooks/00_start.ipynb
+# .venv/bin/jupyter lab --ServerApp.root_dir=. notebooks/00_start.ipynb
 # ```
 #
 # No notebook needs the internet. Each has **exercises**: a cell with a function that raises
