@@ -13,6 +13,7 @@ TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md"] + [
     page for room in ("benchmarks", "minirnn", "tests") for page in (TOP / room).rglob("*.md")
 ]
+SOURCES = sorted((TOP / "notebooks/source").glob("*.py"))
 PEERS = ("torch", "onnx", "onnxruntime")
 JUPYTER = ".venv/bin/jupyter lab --ServerApp.root_dir=. notebooks/00_start.ipynb"
 
@@ -71,6 +72,13 @@ def test_links_and_pictures_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_notebooks_links_lead_somewhere(source):
+    prose = re.findall(r"^# .*", text_of(source), re.M)
+    for link in re.findall(r"\]\(([^)\s#]+)", "\n".join(prose)):
+        assert link.startswith("https:") or (source.parent.parent / link).exists(), link
+
+
 def test_the_map_links_every_source_file():
     rooms = TOP / "minirnn"
     maps = (rooms / "README.md", rooms / "experiments/README.md")
@@ -86,10 +94,9 @@ def test_the_first_page_stays_short():
 
 def test_the_notebooks_are_opened_with_one_command():
     """With another one, Jupyter's root is notebooks/, and every link to ../minirnn is lost."""
-    sources = (TOP / "notebooks").rglob("*.py")
     named = {
         name_of(page): re.findall(r"[^\s`']*jupyter[ -](?:lab|notebook)\b[^`\n]*", text_of(page))
-        for page in [*PAGES, *sources]
+        for page in [*PAGES, *SOURCES, TOP / "notebooks/build.py"]
     }
     assert {page: commands for page, commands in named.items() if commands} == {
         "README.md": [JUPYTER],

@@ -6,8 +6,8 @@
 # such a thing? This course builds the answer by hand: recurrent networks, forward and backward,
 # with nothing hidden.
 #
-# You need: Python with NumPy, the product of matrices, what a derivative is. No
-# machine-learning library is used, and nothing differentiates for you.
+# You need: Python with NumPy, the product of matrices, and to know what a derivative is. No
+# machine-learning library is used, and no program computes derivatives for you.
 #
 # **To install** and open the notebooks, from the folder of the README:
 #
@@ -151,7 +151,7 @@ assert np.array_equal(out[-1], state) and dx.shape == x[:, :3].shape
 # For an RNN the output at a step *is* its state at that step, so the final state is `out[-1]`. You
 # can give `state` to the next call of `forward`, which then goes on where this one ended.
 #
-# Here is the whole of one step, from the file [`rnn_step`](../minirnn/cells/rnn.py):
+# Here is one whole step, [`rnn_step`](../minirnn/cells/rnn.py):
 #
 # $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \tanh(a_t)$$
 
@@ -171,7 +171,7 @@ print("eight calls of it and one of layer.forward: the same state, to 1e-14")
 #
 # Begin with the cells in plain NumPy. There each line is an equation. The files after it do the
 # same, but compiled, and so they are longer: equations and their derivation, the loop over time,
-# its mirror backwards, and last the class around them. Read in this order:
+# the same loop backwards, and last the class around them. Read in this order:
 #
 # | file | what you find |
 # |---|---|
@@ -376,7 +376,7 @@ assert p[-1, which].argmax() == y_test[which] != p[3, which].argmax()
 # | [3 Back-propagation through time](03_bptt.ipynb) | which use of `W_h` is to blame? |
 # | [4 Break it](04_break_it.ipynb) | it trains; is its backward pass right? |
 # | [5 Truncated](05_truncated.ipynb) | how far back must a gradient go? |
-# | [6 Vanishing](06_vanishing.ipynb) | why does what is long ago get no blame? |
+# | [6 Vanishing](06_vanishing.ipynb) | why does the distant past get no blame? |
 # | [7 LSTM](07_lstm.ipynb), [8 GRU](08_gru.ipynb) | what do gates change? |
 # | [9 Forecasting](09_forecasting.ipynb) | is it better than "as yesterday"? |
 # | [10 Images](10_images.ipynb) | what if there is no time, only rows? |

@@ -217,9 +217,9 @@ assert np.array_equal(c, np.cumsum(np.repeat([1, -1], n)))  # equal, not nearly 
 assert c[-1] == 0 and h[n] == h[n // 2] == 1  # but tanh(c) cannot tell 500 from 999
 
 # %% [markdown]
-# Left: the cell. Right: the output. Both are drawn over the steps. The cell comes back to exactly
-# 0. So it can tell $a^n b^n$ from $a^n b^{n+1}$ for any `n` that a float can count to. The output
-# shows only whether the count is far from 0, because it is flat nearly everywhere.
+# Left: the cell. Right: the output. Both are drawn over the steps. In the end the cell is exactly 0
+# again, so it can tell $a^n b^n$ from $a^n b^{n+1}$ for any `n` that a float can count to. The
+# output shows only whether the count is far from 0, because it is flat nearly everywhere.
 #
 # What does this cost? There are four blocks of weights instead of one. And all that the backward
 # pass needs must be kept until then. Both can be counted exactly:
