@@ -128,8 +128,8 @@ assert np.all(np.isin(np.diff(edges), (1, 2, 3)))
 # %% [markdown]
 # Across: the length of the word. Up: the share that is right. All is well up to some length, and a
 # few letters later nearly nothing is right. Twice the units move the edge to the right by about two
-# letters: each letter more costs more than the one before. (Longer training moves the edge too. The
-# edge shows what this training and this vector can do together.)
+# letters: each further letter costs more units than the one before. (Longer training moves the edge
+# too. The edge shows what this training and this vector can do together.)
 #
 # The vector has the same size for a word of one letter and for a novel. That is its fault, and no
 # better cell can repair it.
@@ -402,7 +402,8 @@ assert flags["no mask in the attention"].mean() > 0.9 and flags["no lengths at a
 #
 # A second task, closer to real use: from dates as people write them, in thirteen ways, to
 # `1979-05-03` ([`WAYS`](../minirnn/experiments/dates.py)). The target always has ten characters.
-# The baseline is a rule of a few lines that knows three of these ways, all of them without words.
+# The baseline is a rule of a few lines that knows three of these ways, all of them with digits
+# only.
 #
 # **Predict:** which characters will it look at to write the month of "3 may 1979"? And the "19" of
 # a date that is written "3.5.79"?
