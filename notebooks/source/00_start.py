@@ -6,20 +6,20 @@
 # such a thing? This course builds the answer by hand: recurrent networks, forward and backward,
 # with nothing hidden.
 #
-# You need: Python with NumPy, the product of matrices, what a derivative is. No
-# machine-learning library is used, and nothing differentiates for you.
+# You need: Python with NumPy, the product of matrices, and to know what a derivative is. No
+# machine-learning library is used, and no program computes derivatives for you.
 #
 # **To install** and open the notebooks, from the folder of the README:
 #
 # ```sh
 # python3 -m venv .venv && .venv/bin/pip install '.[notebooks]'
-# .venv/bin/jupyter lab notebooks/00_start.ipynb
+# .venv/bin/jupyter lab --ServerApp.root_dir=. notebooks/00_start.ipynb
 # ```
 #
 # No notebook needs the internet. Each has **exercises**: a cell with a function that raises
 # `NotImplementedError`. Write it, run it, run the `check` below it. The check says what is wrong,
-# not only that something is. As long as you have not written it the check stops with a message; the
-# cells after it run all the same. Where it says *Predict, then run*, write your guess down first: a
+# not only that something is. As long as you have not written it, the check stops with a message.
+# The cells after it still run. Where it says *Predict, then run*, write your guess down first: a
 # wrong guess is what you learn from.
 
 # %%
@@ -37,8 +37,8 @@ plot.style()
 rng = np.random.default_rng(0)
 
 # %% [markdown]
-# (The very first call of a layer compiles its loops, which takes some seconds. After that they are
-# on disk.)
+# (The first call of a layer compiles its loops, which takes some seconds. After that, the compiled
+# loops are on disk.)
 #
 # ## Shapes: time first
 #
@@ -115,7 +115,7 @@ assert x.shape == mixed.shape == (8, 1297, 8)
 
 # %% [markdown]
 # **Predict, then run:** `mixed` has the right shape too, and the same numbers in it. What do you
-# see, if you look at its sequence 0, `mixed[:, 0]`?
+# see if you look at its sequence 0, `mixed[:, 0]`?
 
 # %%
 figure, axes = plt.subplots(1, 8, figsize=(8.5, 1.5))
@@ -127,15 +127,15 @@ assert np.array_equal(x[:, 0], train[0] / 16) and not np.array_equal(mixed[:, 0]
 assert np.array_equal(mixed[0, :8], train[0] / 16)
 
 # %% [markdown]
-# Left: four sequences of `x`, time from the top down, each a digit. Right: the same of `mixed`. Each
-# of its sequences has rows of eight different pictures, since `reshape` leaves the numbers in their
-# order in memory. Nothing raises an error, and a network would train on it, badly. Check shapes
-# *and* look.
+# Left: four sequences of `x`, time from the top down, each a digit. Right: four sequences of
+# `mixed`. Each of these has rows of eight different pictures, because `reshape` leaves the numbers
+# in their order in memory. Nothing raises an error, and a network would train on it, badly. Check
+# shapes *and* look.
 #
 # ## What a layer is
 #
 # A dictionary `params` and two functions. `forward` computes, `backward` says how a loss would
-# change. Whatever `backward` needs to know is in the `cache`; nothing is kept inside the layer.
+# change. All that `backward` needs to know is in the `cache`. Nothing is kept inside the layer.
 
 # %%
 layer = mr.RNN(8, 6, rng=rng)
@@ -148,10 +148,10 @@ print("out", out.shape, " state", state.shape, " dx", dx.shape)
 assert np.array_equal(out[-1], state) and dx.shape == x[:, :3].shape
 
 # %% [markdown]
-# For an RNN the output at a step *is* its state at that step, so the final state is `out[-1]`.
-# `state` can be given to the next call of `forward`, to go on where this one ended.
+# For an RNN the output at a step *is* its state at that step, so the final state is `out[-1]`. You
+# can give `state` to the next call of `forward`, which then goes on where this one ended.
 #
-# Here is the whole of one step, from the file [`rnn_step`](../minirnn/cells/rnn.py):
+# Here is one whole step, [`rnn_step`](../minirnn/cells/rnn.py):
 #
 # $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \tanh(a_t)$$
 
@@ -169,23 +169,26 @@ print("eight calls of it and one of layer.forward: the same state, to 1e-14")
 #
 # ## How to read the source
 #
-# Each cell's file begins with its equations and their derivation, then one step in plain NumPy, the
-# compiled loop over time, its mirror backwards, and last the class around them. Read in this order:
+# Begin with the cells in plain NumPy. There each line is an equation. The files after it do the
+# same, but compiled, and so they are longer: equations and their derivation, the loop over time,
+# the same loop backwards, and last the class around them. Read in this order:
 #
 # | file | what you find |
 # |---|---|
-# | [`cells/rnn.py`](../minirnn/cells/rnn.py) | the simplest cell; begin here, and read it all |
+# | [`cells/textbook.py`](../minirnn/cells/textbook.py) | the three cells in plain NumPy, forward and backward; begin here, and read it all |
 # | [`protocol.py`](../minirnn/protocol.py) | what a layer is, in one page |
-# | [`cells/lstm.py`](../minirnn/cells/lstm.py), [`cells/gru.py`](../minirnn/cells/gru.py) | the same with gates |
+# | [`cells/rnn.py`](../minirnn/cells/rnn.py), then [`cells/lstm.py`](../minirnn/cells/lstm.py), [`cells/gru.py`](../minirnn/cells/gru.py) | the same three cells, compiled |
 # | [`layers/sequential.py`](../minirnn/layers/sequential.py), [`layers/last.py`](../minirnn/layers/last.py) | layers on top of each other; the last step |
 # | [`losses.py`](../minirnn/training/losses.py), [`bptt.py`](../minirnn/training/bptt.py), [`optim.py`](../minirnn/training/optim.py), [`fit.py`](../minirnn/training/fit.py) | from a loss to a trained network |
 #
-# The symbols are the same everywhere, in the equations and in the code: `a` is what goes into an
-# activation, `h` the hidden state, `c` the cell of an LSTM, `W_x`, `W_h`, `b` the parameters, and
-# `dname` the derivative of the loss with respect to `name`. The gates of an LSTM are i, f, g, o, in
-# this order side by side in one matrix; those of a GRU r, z, n.
+# Skip the folder `engine/` when you read for the first time: it only makes things fast. All files
+# are in the [map of the source](../minirnn/README.md). The symbols are the same everywhere, in the
+# equations and in the code: `a` is what goes into an activation, `h` the hidden state, `c` the cell
+# of an LSTM, `W_x`, `W_h`, `b` the parameters, and `dname` the derivative of the loss with respect
+# to `name`. The gates of an LSTM are i, f, g, o. They stand in this order, side by side, in one
+# matrix. The gates of a GRU are r, z, n.
 #
-# **With a debugger.** The loops are compiled by Numba, where no breakpoint stops. With
+# **With a debugger.** The loops are compiled by Numba, and a breakpoint does not stop there. With
 # `NUMBA_DISABLE_JIT=1` in the environment they run as ordinary Python: slowly, but you can step
 # through every unit of every step.
 #
@@ -200,7 +203,7 @@ assert shapes == {"W_x": (8, 24), "W_h": (6, 24), "b": (24,)}
 
 # %% [markdown]
 # **Exercise 2.** Four gates side by side, so 24 columns where there are 6 units. Write
-# `lstm_size(D, H)`: how many numbers has an LSTM with `D` inputs and `H` units to learn in all?
+# `lstm_size(D, H)`: how many numbers must an LSTM with `D` inputs and `H` units learn in all?
 #
 # **Predict:** if you double `H`, is it twice as many?
 
@@ -256,7 +259,7 @@ plt.show()
 # %% [markdown]
 # From left to right the steps (the first two and the last), upwards the layers, with the shapes of
 # what goes over each arrow, for a batch of 32. The arrows to the side carry the state: all that the
-# network knows of the rows above. Everything before the last row can reach the answer in no other way.
+# network knows of the rows above. There is no other way from the earlier rows to the answer.
 #
 # **Predict, then run:** one linear layer on all 64 pixels at once gets about nine in ten right. Will
 # the GRU, which sees 8 pixels at a time, get more, or fewer?
@@ -301,9 +304,9 @@ plt.show()
 assert history.loss[-1] < 0.01
 
 # %% [markdown]
-# Across: epochs, each of which shows all 1297 digits once. Up: the mean loss, logarithmic. It falls
-# far below that of guessing. But the training digits are known by heart by now; what counts is the
-# test: digits that it has never seen.
+# Across: epochs. In each of them the network sees all 1297 digits once. Up: the mean loss,
+# logarithmic. It falls far below the loss of guessing. But by now the network knows the training
+# digits by heart. What counts is the test: digits that it has never seen.
 #
 # What does it get wrong? Look at the pictures before you believe a percentage.
 
@@ -319,13 +322,14 @@ plt.show()
 print(f"{len(wrong)} of {len(y_test)} are wrong, the first {min(16, len(wrong))} of them above")
 
 # %% [markdown]
-# Above each picture: what it is, and what the network says. For some you may well agree with the
+# Above each picture: what it is, and what the network says. For some of them you may agree with the
 # network.
 #
 # Because the network reads in time, there is a question that makes no sense for a linear layer: what
 # would it say *before the end*? The same linear layer can be asked after every row.
 #
-# **Predict, then run:** after how many of the 8 rows is half of the test digits right?
+# **Predict, then run:** after how many of the 8 rows is the network right for half of the test
+# digits?
 
 # %% tags=["cover"]
 states, _, _ = model.layers[0].forward(x_test)
@@ -357,10 +361,11 @@ assert half >= 5 and share[-1] == right["GRU, row by row"]
 assert p[-1, which].argmax() == y_test[which] != p[3, which].argmax()
 
 # %% [markdown]
-# Left: across the rows read so far, up the share of test digits that would be right if it had to
-# answer there, beside always saying the most frequent digit. It was trained to answer after the last
-# row only, and early on it is of little use. Middle and right: one test digit, and what the network
-# makes of it row by row (dark is probable). After four rows its guess is wrong; later rows revise it.
+# Left: across the rows read so far, up the share of test digits that would be right if the network
+# had to answer there. The other line always says the most frequent digit. The network was trained
+# to answer after the last row only, and its early answers are of little use. Middle and right: one
+# test digit, and what the network thinks of it row by row (dark is probable). After four rows its
+# guess is wrong; later rows correct it.
 #
 # ## The chapters
 #
@@ -371,7 +376,7 @@ assert p[-1, which].argmax() == y_test[which] != p[3, which].argmax()
 # | [3 Back-propagation through time](03_bptt.ipynb) | which use of `W_h` is to blame? |
 # | [4 Break it](04_break_it.ipynb) | it trains; is its backward pass right? |
 # | [5 Truncated](05_truncated.ipynb) | how far back must a gradient go? |
-# | [6 Vanishing](06_vanishing.ipynb) | why does what is long ago get no blame? |
+# | [6 Vanishing](06_vanishing.ipynb) | why does the distant past get no blame? |
 # | [7 LSTM](07_lstm.ipynb), [8 GRU](08_gru.ipynb) | what do gates change? |
 # | [9 Forecasting](09_forecasting.ipynb) | is it better than "as yesterday"? |
 # | [10 Images](10_images.ipynb) | what if there is no time, only rows? |
@@ -381,14 +386,15 @@ assert p[-1, which].argmax() == y_test[which] != p[3, which].argmax()
 # | [15 Fast](15_fast.ipynb) | where does the time go? |
 # | [16 After](16_after.ipynb) | what came after recurrent networks? |
 #
-# Chapters 1 to 4, then 6 to 8, build on each other. The others stand alone after that.
+# Chapters 1 to 4, then 6 to 8, build on each other. After these you can read the others in any
+# order.
 #
 # ## Read next
 #
 # - Elman 1990, *Finding structure in time*: the network of chapters 1 to 4, and why time is better
 #   represented by what it does than by an axis of the input.
 # - Lipton, Berkowitz & Elkan 2015, *A critical review of recurrent neural networks for sequence
-#   learning*: a map of the subject.
+#   learning*: an overview of the subject.
 #
 # **A question without an answer here:** the rows were read from the top down. From the bottom up, or
 # column by column, would the same digits be wrong? If not, what would several readers together get?

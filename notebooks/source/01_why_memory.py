@@ -22,9 +22,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The task
 #
-# A sequence goes up or down by one, and round: 0 comes after 9. Of each length there are 20. We train on
-# those of 2 to 6 digits; those of 7 and 8, and of 20, are only for the test. (Without going round,
-# the same task is `minirnn next-digit`, in [`sequences`](../minirnn/experiments/next_digit.py).)
+# A sequence goes up or down by one, and around: 0 comes after 9. There are 20 sequences of each
+# length. We train on those of 2 to 6 digits. Those of 7 and 8, and of 20, are only for the test.
+# (`minirnn next-digit` is the same task without going around; see
+# [`sequences`](../minirnn/experiments/next_digit.py).)
 
 
 # %%
@@ -94,9 +95,9 @@ assert not np.array_equal(halved([2, 3]), halved([3, 2]))
 #
 # ## Where each fails
 #
-# One thing can be said before any training. If two sequences with different answers have the same
-# memory, no function of that memory gets both right. So count: of all sequences with the same memory,
-# at best those with the commonest answer can be right.
+# One thing is known before any training. If two sequences with different answers have the same
+# memory, no function of that memory gets both right. So count: among all sequences with the same
+# memory, at best those with the most frequent answer can be right.
 #
 # **Predict, then run:** which of these reaches 100 % on 2 to 6 digits, which on 7 and 8, and on 20?
 # And what about keeping the last digit alone?
@@ -136,11 +137,12 @@ assert limit["the last digit"] == [0.5, 0.5, 0.5] and limit["sum"] == [0.5, 0.5,
 assert limit["concatenation"] == [1, 0, 0] and limit["decaying sum"] == [1, 1, 1]
 
 # %% [markdown]
-# With 20 digits each digit occurs twice, so all sums are the same, and the best is to guess.
+# In a sequence of 20 digits each digit occurs twice. So all sums are the same, and one can only
+# guess.
 #
-# These are limits. What does a network make of each? The same small one, of one hidden layer, on top
-# of each memory, trained on the short sequences alone. (The first column says only whether it could
-# fit what it was shown. The other two are the test.)
+# These are limits. What can a network do with each memory? We put the same small network, with one
+# hidden layer, on top of each, and train it on the short sequences alone. (The first column says
+# only whether it could fit what it was shown. The other two are the test.)
 
 
 # %%
@@ -174,13 +176,13 @@ assert all(r <= m for name in memories for r, m in zip(result[name], limit[name]
 assert result["concatenation"] == [1, 0, 0] and result["decaying sum"] == [1, 1, 1]
 
 # %% [markdown]
-# Concatenation is exact and has no room for a seventh digit. More room would not help: the answer
-# would hang on weights that no training sequence ever used. The sum takes any length, and is held by
-# its limit. The decaying sum does both, order and length.
+# Concatenation is exact, but has no room for a seventh digit. More room would not help: the answer
+# would depend on weights that no training sequence ever used. The sum takes any length, but cannot
+# pass its limit. The decaying sum can do both, order and length.
 #
 # ## The decaying sum as a recurrence
 #
-# It was computed above from all digits at once. But it need not see them again:
+# Above, it was computed from all digits at once. But it does not need to see the old digits again:
 #
 # $$s_t = d \, s_{t-1} + \mathrm{onehot}(x_t) \qquad s_{-1} = 0$$
 #
@@ -221,12 +223,13 @@ assert np.all(np.argmax(sums, axis=1) == digits)
 #
 # ## What is still in it?
 #
-# A fading memory sounds like a loss. With exact numbers it is none. The last digit has an entry of at least 1, and no
-# other entry can have that, because $\frac12 + \frac14 + \dots + \frac1{2^{T-1}} < 1$. So you know the last
-# digit, and can undo the step; then you know the one before it.
+# A fading memory sounds like a loss. With exact numbers, nothing is lost. The last digit has an
+# entry of at least 1, and no other entry can have that, because
+# $\frac12 + \frac14 + \dots + \frac1{2^{T-1}} < 1$. So you know the last digit, and can undo the
+# step. Then you know the digit before it, and so on.
 #
-# **Exercise 2.** Write `read_back(s, T)`: from the sum `s` (10,) of `T` digits, made with decay 1/2,
-# all the digits in their order, oldest first.
+# **Exercise 2.** Write `read_back(s, T)`: given the sum `s` (10,) of `T` digits, made with decay
+# 1/2, it returns all the digits in their order, oldest first.
 
 
 # %% tags=["exercise"]
@@ -286,13 +289,14 @@ for name, places in (("float32", 24), ("float64", 53)):
     )
 
 # %% [markdown]
-# Across: the length of a random sequence. Up: the share of 40 such sequences that come back without a
-# mistake; the grey lines are at 24 and 53. Up to there nothing is lost at all. A little further on
-# the 1 of an early digit no longer fits beside that of a late one, and is rounded away.
+# Across: the length of a random sequence. Up: the share of 40 such sequences that come back without
+# a mistake; the grey lines are at 24 and 53. Up to these lines nothing is lost at all. A little
+# further on, the 1 of an early digit no longer fits beside the 1 of a late digit, and is rounded
+# away.
 #
 # So memory *in principle* is not the problem: even a fixed rule that nobody has learned keeps
-# everything for a while. But what is old sits in the last places, where a network that is to use it
-# has to tell 0.5000001 from 0.5. And a rule with slower forgetting, which seems better, can be worse:
+# everything for a while. But what is old sits in the last places. A network that wants to use it
+# must tell 0.5000001 from 0.5. And a rule that forgets more slowly seems better, but can be worse:
 
 # %%
 golden = (np.sqrt(5) - 1) / 2  # d with d + d^2 = 1
@@ -305,13 +309,15 @@ assert np.allclose(halved(a, golden), halved(b, golden), atol=1e-15)
 assert not np.allclose(halved(a), halved(b))
 
 # %% [markdown]
-# With this decay 3 3 5 and 5 5 3 are the same: two older digits together weigh as much as the newest. With a decay of 1/2 or less that cannot happen.
+# With this decay, 3 3 5 and 5 5 3 give the same sum: two older digits together weigh as much as the
+# newest. With a decay of 1/2 or less that cannot happen.
 #
 # ## The state as an answer
 #
-# Do we need everything, though? For the next digit, the last *two* digits would do. For another task
-# no number of last digits is enough. **Parity**: is the number of ones among all bits so far even or
-# odd? One bit overlooked, however old, and the answer is wrong. Yet the memory it needs is tiny:
+# Do we need everything, though? For the next digit, the last *two* digits would do. But there are
+# tasks for which no fixed number of last digits is enough. **Parity**: is the number of ones among
+# all bits so far even or odd? If you overlook one bit, however old, the answer is wrong. Yet the
+# memory that it needs is tiny:
 #
 # $$h_t = h_{t-1} \ \mathrm{xor}\ x_t$$
 #
@@ -326,14 +332,14 @@ assert not np.allclose(halved(a), halved(b))
 # | parity | `h xor x` | no: made for the task |
 # | recurrent network | `tanh(x W_x + h W_h + b)` | **yes**: `W_x`, `W_h`, `b` |
 #
-# In the last row what is kept is not decided in advance. The weights are trained to keep what the
+# In the last row, nobody decides in advance what is kept. The weights are trained to keep what the
 # answer needs. That is the idea of this course.
 #
 # ## A memory that is learned
 #
-# First the next digit again. [`Embedding`](../minirnn/layers/embedding.py) turns a digit into a row of
-# numbers, which is `onehot` times a matrix; [`RNN`](../minirnn/cells/rnn.py) is the last row of the
-# table; `buckets` puts sequences of like length side by side.
+# First the next digit again. [`Embedding`](../minirnn/layers/embedding.py) turns a digit into a row
+# of numbers, which is `onehot` times a matrix; [`RNN`](../minirnn/cells/rnn.py) is the last row of
+# the table; `buckets` puts sequences of similar length side by side.
 
 # %%
 model = mr.Sequential(
@@ -386,15 +392,16 @@ assert 2 * apart[same_run].mean() < apart[same_last].mean()
 
 # %% [markdown]
 # Across: the digits read. Down: the 32 units; grey is 0, black -1, white 1. After the 5 the two
-# states are different, though the last digit is the same. And over *all* sequences, states that have
-# the last digit and the direction in common are near each other, however long the sequence was; those
-# with the direction reversed are far away. The network has found out what is to be kept.
+# states are different, though the last digit is the same. Now take *all* sequences. States with the
+# same last digit and the same direction are near each other, however long the sequence was. States
+# with the other direction are far away. The network has found out what it must keep.
 #
 # ## Parity, learned
 #
-# Three RNNs, from different seeds, see random bits, never more than 10, and are told the parity at each
-# step. Beside them the same training for fixed memories, the number of ones so far and the decaying
-# sum, each with a network of one hidden layer on top; and the one bit `h xor x`, by hand.
+# Three RNNs, from different seeds, see random bits, never more than 10. Their target is the parity
+# at each step. Beside them, fixed memories get the same training: the number of ones so far, and
+# the decaying sum, each with a network of one hidden layer on top. And there is the one bit
+# `h xor x`, by hand.
 #
 # **Predict, then run:** which of them still works for 100 bits?
 
@@ -472,17 +479,18 @@ for name, row in scores.items():
 assert scores["number of ones"][1] > 0.8
 
 # %% [markdown]
-# Across: the number of bits, on a logarithmic scale; the upright line is the longest of the training.
-# Up: the share of right answers; the level line is guessing. The number of ones *contains* the
-# parity, and the network on top of it finds that for a few bits; for 20 it guesses: numbers as
-# high as that it has hardly seen. In the decaying sum it is better hidden still. The RNNs learn a rule for one
-# step, and that can be used any number of times: they go on where no training was.
+# Across: the number of bits, on a logarithmic scale; the vertical line is the longest in training.
+# Up: the share of right answers; the horizontal line is guessing. The number of ones *contains* the
+# parity, and the network on top of it finds the parity for a few bits. For 20 bits it guesses: it
+# has hardly ever seen numbers as high as that. In the decaying sum the parity is hidden even
+# better. The RNNs learn a rule for one step, which can be used any number of times. So they also
+# work at lengths that were never trained.
 #
-# But look how far each of the three goes. The learned rule is made of real numbers, not of bits, and
-# what is not quite exact at one step is the input of the next. To *keep* a state over many steps is
-# not easy for this network; [chapter 6](06_vanishing.ipynb) says why it is also hard to learn, and
-# [chapter 7](07_lstm.ipynb) what helps. First, in [chapter 2](02_by_hand.ipynb), you write the
-# weights down yourself.
+# But look how far each of the three goes. The learned rule is made of real numbers, not of bits. A
+# result that is not quite exact at one step is the input of the next. It is not easy for this
+# network to *keep* a state over many steps. [Chapter 6](06_vanishing.ipynb) says why this is also
+# hard to learn, and [chapter 7](07_lstm.ipynb) says what helps. First, in [chapter
+# 2](02_by_hand.ipynb), you write the weights down yourself.
 #
 # ## Read next
 #
@@ -491,8 +499,8 @@ assert scores["number of ones"][1] > 0.8
 # - Mozer 1993, *Neural net architectures for temporal sequence processing*: the kinds of short-term
 #   memory, decaying sums among them.
 # - Siegelmann & Sontag 1995, *On the computational power of neural nets*: what a network can
-#   compute that keeps unlimited digits in its state, as `read_back` does.
+#   compute if it keeps unlimited digits in its state, as `read_back` does.
 #
 # **A question without an answer here:** the decaying sum keeps 53 digits in ten numbers of 53 bits.
-# Could a state of ten such numbers keep more? What is the most that it could keep, and what would a
-# network need in order to read it?
+# Could a state of ten such numbers keep more? How much at most, and what would a network need in
+# order to read it?

@@ -20,9 +20,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The room-mate who cooks
 #
-# He knows three dishes, in this order: apple pie, burger, chicken, and apple pie again. On a sunny day
-# he goes out, and makes *the same as yesterday*. On a rainy day he stays in, and makes *the next on
-# the list*. You see the weather. What is for dinner?
+# He knows three dishes, in this order: apple pie, burger, chicken, and apple pie again. On a sunny
+# day he goes out, and makes *the same as yesterday*. On a rainy day he stays at home, and makes
+# *the next on the list*. You see the weather. What is for dinner?
 #
 # As numbers: dishes 0, 1, 2, weather 0 (sunny) or 1 (rainy), and today's dish is
 # `(yesterday + weather) % 3`.
@@ -42,16 +42,17 @@ for day in range(7):
     print(f"day {day}: {WEATHERS[x[day, 0].argmax()]:<6} -> {DISHES[dishes[day, 0]]}")
 
 # %% [markdown]
-# Today's weather does not tell the dish, and neither does that of the last few days: what counts is
-# the number of *all* rainy days since the first. Something must be carried from day to day.
+# You cannot know the dish from today's weather, nor from the weather of the last few days. What
+# counts is the number of *all* rainy days since the first. Something must be carried from day to
+# day.
 #
 # ## Why not simply add?
 #
-# Suppose for a moment that yesterday's dish were given. Does one linear layer do? It gives each dish
-# a score, a number for yesterday's dish plus a number for today's weather.
+# Suppose for a moment that yesterday's dish is given. Is one linear layer enough? It gives each
+# dish a score: a number for yesterday's dish plus a number for today's weather.
 #
 # **Predict, then run:** there are six cases in all, three dishes by two weathers. A linear layer is
-# trained on just these six. How probable will it find the right dish in each?
+# trained on exactly these six. What probability will it give to the right dish in each case?
 
 # %%
 pairs = [(d, w) for d in range(3) for w in range(2)]
@@ -71,10 +72,10 @@ assert abs(history.loss[-1] - np.log(2)) < 0.001
 assert np.allclose(p[np.arange(6), today], 0.5, atol=0.03)
 
 # %% [markdown]
-# It knows that the dish is yesterday's or the next, and not which: a loss of ln 2 is a coin toss, and
-# more training would not help. A sum of two scores cannot say "this dish *and* this weather". (Weights
-# set by hand get five of the six right, none gets six.) So there must be a layer in between. The
-# simplest has a unit for each *pair* of dish and weather.
+# It knows that the dish is yesterday's or the next one, but not which: a loss of ln 2 is a coin
+# toss, and more training would not help. A sum of two scores cannot say "this dish *and* this
+# weather". (Weights set by hand get five of the six right, none gets six.) So there must be a layer
+# in between. The simplest has a unit for each *pair* of dish and weather.
 #
 # ## An AND, with a relu
 #
@@ -92,18 +93,19 @@ for dish in (0, 1):
 # %% [markdown]
 # ## Three matrices: in, across, out
 #
-# The hidden units are the six pairs. Unit (d, w) is 1 today if *yesterday's* dish was d and *today's*
-# weather is w; the dish made today is then not d, but the one that this pair leads to. Just one unit
-# is 1 on each day: the state is a one-hot row. Now the matrices. A row of a matrix says where a 1 at that place goes to.
+# The hidden units are the six pairs. Unit (d, w) is 1 today if *yesterday's* dish was d and
+# *today's* weather is w. (So d is not the dish of today. Today's dish is the one that this pair
+# leads to.) Exactly one unit is 1 on each day: the state is a one-hot row. Now the matrices. A row
+# of a matrix says where a 1 at that place goes.
 #
 # - **in**, `W_x` (2, 6): a weather goes to the three pairs that it takes part in.
 # - **out**, `W_out` (6, 3): a pair goes to the dish that it leads to.
-# - **across**, `W_h` (6, 6): yesterday's pair goes to *the dish that it led to*, and that on to the two
-#   pairs that begin with this dish. Two matrices, one after the other: `W_out @ pair_of_dish`, where
-#   `pair_of_dish` (3, 6) takes a dish to its two pairs.
-# - `b` is -1 everywhere: both must be there.
+# - **across**, `W_h` (6, 6): yesterday's pair goes to *the dish that it led to*, and from there to
+#   the two pairs that begin with this dish. These are two matrices, one after the other:
+#   `W_out @ pair_of_dish`, where `pair_of_dish` (3, 6) takes a dish to its two pairs.
+# - `b` is -1 everywhere, so that both inputs must be there.
 #
-# **Predict** one row: yesterday the unit (burger, rainy) was on. Which two can be on today?
+# **Predict** one row: yesterday the unit (burger, rainy) was on. Which two units can be on today?
 
 # %% tags=["cover"]
 W_out = np.array([[(d + w) % 3 == k for k in range(3)] for d, w in pairs], float)  # (6, 3)
@@ -137,8 +139,9 @@ assert [names[k] for k in np.flatnonzero(W_h[names.index("burger, rainy")])] == 
 
 # %% [markdown]
 # Down: where the signal comes from. Across: where it goes to. The row (burger, rainy) of `W_h` has
-# its ones at the pairs with chicken: rain after a burger makes chicken, and tomorrow it is the dish of
-# yesterday. The library's [`by_hand`](../minirnn/experiments/cook.py) is the same network.
+# its ones at the pairs with chicken: rain after a burger leads to chicken, and on the next day
+# chicken is "yesterday's dish". The library's [`by_hand`](../minirnn/experiments/cook.py) is the
+# same network.
 #
 # ## Step by step
 #
@@ -159,8 +162,8 @@ for day in range(4):
     assert h.sum() == 1 and y.argmax() == dishes[day, 0]
 
 # %% [markdown]
-# Look at one line. In `a` a pair has 1 if the weather *and* yesterday's dish are there, 0 if one of
-# them is, -1 if none. The relu leaves the 1 alone.
+# Look at one line. In `a`, a pair has 1 if the weather *and* yesterday's dish are there, 0 if only
+# one of them is, and -1 if none is. After the relu only the 1 is left.
 #
 # The same as layers of the library: [`RNN`](../minirnn/cells/rnn.py) with `nonlinearity="relu"`, then
 # [`Linear`](../minirnn/layers/linear.py). Unrolled over the days, each arrow to the side is a `W_h`,
@@ -193,13 +196,13 @@ assert np.array_equal(h[:, 0].argmax(axis=1) % 2, x[:, 0].argmax(axis=1))
 assert np.array_equal(h[1:, 0].argmax(axis=1) // 2, dishes[:-1, 0])
 
 # %% [markdown]
-# Across: twenty days. Down: the six units; white is 1. Exactly one is on at each time. The weather in its
-# name is that of the day, the dish in its name is *yesterday's*: after a sunny day the same as before,
-# after a rainy day the next, after chicken apple pie again.
+# Across: twenty days. Down: the six units; white is 1. Exactly one is on at each time. The weather
+# in the name of a unit is that of the day, the dish in its name is *yesterday's*: after a sunny day
+# the same as before, after a rainy day the next one, and after chicken comes apple pie again.
 #
 # ## The step that is usually taken
 #
-# With a relu and weights of 0, 1 and -1 everything is exact. A network that is to be *trained* more often
+# With a relu and weights of 0, 1 and -1 everything is exact. A network that is *trained* usually
 # has a tanh, with states between -1 and 1:
 #
 # $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \tanh(a_t)$$
@@ -223,9 +226,9 @@ def rnn_step(x, h, W_x, W_h, b):
 exercises.check(rnn_step)
 
 # %% [markdown]
-# **Exercise 2.** The whole sequence: `x` $(T, B, D)$, `h0` $(B, H)$ the state before the first step.
-# Return *all* states, `h` $(T+1, B, H)$: `h[0]` is `h0`, and `h[t + 1]` is what step `t` makes of
-# `x[t]` and `h[t]`. (Do not call your first function: this one has to stand alone.)
+# **Exercise 2.** The whole sequence: `x` $(T, B, D)$, `h0` $(B, H)$ the state before the first
+# step. Return *all* states, `h` $(T+1, B, H)$: `h[0]` is `h0`, and `h[t + 1]` is what step `t`
+# computes from `x[t]` and `h[t]`. (Do not call your first function: this one has to stand alone.)
 
 
 # %% tags=["exercise"]
@@ -247,12 +250,13 @@ exercises.check(rnn_forward)
 # %% [markdown]
 # Stuck? `exercises.hint("rnn_forward")`, and again with `2` and `3`.
 #
-# The library has the step in plain NumPy too, `layer.step`, and the whole sequence compiled,
-# `layer.forward`, in which all products $x_t W_x$ are done at once before the loop
-# ([`rnn_forward`](../minirnn/cells/rnn.py)). They must agree, up to rounding: sums in another order.
+# The library has both too. [`textbook.py`](../minirnn/cells/textbook.py) has them in plain NumPy,
+# one line an equation. `layer.step` is one step, `layer.forward` the whole sequence, compiled; it
+# does all products $x_t W_x$ at once before the loop ([`rnn_forward`](../minirnn/cells/rnn.py)).
+# The two must agree, up to rounding, since sums are taken in another order.
 #
-# **Predict, then run:** the first 30 steps, and then the last 30, begun in the state in which the
-# first have ended. Is that the same as 60 steps at once?
+# **Predict, then run:** we run the first 30 steps, and then the last 30 from the state in which the
+# first ended. Is that the same as 60 steps at once?
 
 # %%
 layer = mr.RNN(3, 5, rng=rng)
@@ -277,11 +281,11 @@ assert difference < 1e-13 and parts < 1e-13 and np.array_equal(final, y[-1])
 # can stop anywhere, keep it, and go on tomorrow. ([Chapter 5](05_truncated.ipynb) uses this for
 # sequences that are too long to train on at once.)
 #
-# ## One that finds it out
+# ## A network that finds it out
 #
-# Now nobody writes weights down. An RNN of 8 tanh units sees the weather of 20 days and is told the
-# dish of each. It gets no dish as input: yesterday's it must keep in its state, and how is up to it.
-# Three of them, from three seeds:
+# Now nobody writes weights down. An RNN of 8 tanh units sees the weather of 20 days; its target is
+# the dish of each day. It gets no dish as input. It must keep yesterday's dish in its state, in its
+# own way. Three such networks, from three seeds:
 
 
 # %%
@@ -311,10 +315,11 @@ plt.show()
 assert all(loss[0] > 1 and loss[-1] < 0.05 for loss in losses)
 
 # %% [markdown]
-# Across: epochs of 20 batches. Up: the loss, logarithmic. It begins at guessing, stays there for a
-# while, and falls once the network has found something to keep.
+# Across: epochs of 20 batches. Up: the loss, logarithmic. It begins at the loss of guessing, stays
+# there for a while, and falls when the network has found something to keep.
 #
-# **Predict, then run:** they were trained on 20 days. Do they hold out for 200? The one by hand does.
+# **Predict, then run:** they were trained on 20 days. Are they still right for 200? The one by hand
+# is.
 
 # %%
 print(f"{'days right':<22}{'20 days':>9}{'200 days':>9}")
@@ -335,8 +340,8 @@ assert all(min(row) > 0.95 for name, row in right.items() if "seed" in name)
 assert max(right["apple pie every day"] + right["a dish per weather"]) < 0.4
 
 # %% [markdown]
-# What do they keep? The weights are no zeros and ones. But look at the *states*, those of days 20 to
-# 200 in five diaries, in the two directions in which they differ most:
+# What do they keep? The weights are not zeros and ones. But look at the *states*, those of days 20
+# to 200 in five diaries, in the two directions in which they differ most:
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10.5, 3.3))
@@ -365,14 +370,15 @@ figure.legend(loc="outside lower center", ncols=6, fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Left: one learned `W_h`, from unit (down) to unit (across); black is negative, white positive. The cook
-# is not to be seen in it. Others: each point is the state after one day; shape and colour are the dish
-# that was made, filled on rainy days. Nine hundred days, and the states lie in small heaps; what lies
-# close together has the same dish. Each network has made something like our pairs, in a code of its
-# own, some with more heaps than it needs. (Where two heaps cover each other, other directions tell
-# them apart.) A state is not read unit by unit, but by what follows from it.
+# Left: one learned `W_h`, from unit (down) to unit (across); black is negative, white positive. You
+# cannot see the cook in it. The other pictures: each point is the state after one day. Shape and
+# colour show the dish that was made; filled means a rainy day. There are nine hundred days, and the
+# states lie in small heaps. States that are close together have the same dish. Each network has
+# made something like our pairs, in its own code, some with more heaps than needed. (Where two heaps
+# cover each other, other directions tell them apart.) You do not read such a state unit by unit,
+# but by what follows from it.
 #
-# How does training find such weights, when all it is told is the dish? It must find out which entry of
+# How does training find such weights, when all it gets is the dish? It must find out which entry of
 # `W_h`, used on which day, was to blame: [chapter 3](03_bptt.ipynb).
 #
 # ## Read next
@@ -385,4 +391,4 @@ plt.show()
 #   neural networks*: trains one, and reads the machine out of the heaps of its states.
 #
 # **A question without an answer here:** our network has 6 units, one for each pair. With tanh units
-# and any weights you like, what is the smallest that never makes a mistake?
+# and any weights you like, what is the smallest network that never makes a mistake?

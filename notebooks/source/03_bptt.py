@@ -2,7 +2,7 @@
 # # 3. Back-propagation through time
 #
 # **The question.** A recurrent network uses the *same* matrix `W_h` at every step. The last answer
-# is wrong. How much of the blame goes to `W_h` as it was used at step 0, and how much to its use at
+# is wrong. How much of the blame goes to the use of `W_h` at step 0, and how much to its use at
 # step 3? And how would you know that your answer to that is right?
 #
 # You need: the forward pass of [chapter 2](02_by_hand.ipynb), the chain rule, matrix products. You
@@ -22,7 +22,8 @@ rng = np.random.default_rng(0)
 # ## The network, step by step
 #
 # Axes throughout: `T` steps, `B` sequences side by side (the batch), `D` inputs, `H` hidden units.
-# One step, as in [`rnn_step`](../minirnn/cells/rnn.py):
+# One step, as in [`rnn_step`](../minirnn/cells/textbook.py) in `textbook.py`, the cells in plain
+# NumPy:
 #
 # $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \tanh(a_t)$$
 #
@@ -62,13 +63,13 @@ plt.show()
 # %% [markdown]
 # ## The slope, measured
 #
-# A derivative can always be *measured*: nudge one number, and see how the loss moves. Nudging to
-# both sides is far better than to one:
+# A derivative can always be *measured*: change one number a little (nudge it), and see how the loss
+# changes. A nudge to both sides is far better than a nudge to one side:
 #
 # $$\frac{\partial L}{\partial w_k} \approx \frac{L(w_k + \epsilon) - L(w_k - \epsilon)}{2 \epsilon}$$
 #
-# **Exercise 1.** Write it. `f` takes an array and returns a number; `k` is the index of the entry to
-# nudge (a tuple for a matrix); the array that you are given must not change.
+# **Exercise 1.** Write it. `f` takes an array and returns a number; `k` is the index of the entry
+# to nudge (a tuple for a matrix); the array that you get must not change.
 
 
 # %% tags=["exercise"]
@@ -121,11 +122,11 @@ best = sizes[np.argmin(abs(two_sided / exact - 1))]
 assert 1e-5 <= best <= 1e-3 and 1e-10 < abs(two_sided / exact - 1).min() < 1e-8
 
 # %% [markdown]
-# Across: the size of the nudge. Up: the error of the slope that it measures. From the right the
-# errors fall, with `eps` and with `eps` squared; on the left they rise again, because two nearly
-# equal losses are subtracted and only rounding is left. So there is a best `eps`, around $10^{-4}$,
-# and it leaves an error of some $10^{-9}$. Remember that number: a gradient check that finds
-# $10^{-3}$ has not found rounding.
+# Across: the size of the nudge. Up: the error of the slope that it measures. Go from the right to
+# the left: first the errors fall, with `eps` and with `eps` squared. Then they rise again, because
+# two nearly equal losses are subtracted and only rounding is left. So there is a best `eps`, around
+# $10^{-4}$, and it leaves an error of some $10^{-9}$. Remember that number: a gradient check that
+# finds $10^{-3}$ has not found rounding.
 #
 # The exact value came from the complex step, $\mathrm{Im}\,L(w + i\epsilon)/\epsilon$, which has no
 # subtraction at all. `mr.gradcheck(..., method="complex")` uses it.
@@ -137,8 +138,8 @@ assert 1e-5 <= best <= 1e-3 and 1e-10 < abs(two_sided / exact - 1).min() < 1e-8
 # ## The backward pass, derived
 #
 # Write `dname` for $\partial L / \partial \text{name}$: an array of the same shape as `name`. Read
-# the forward lines from the last to the first, and let each one pass its gradient on to what stands
-# on its right side.
+# the forward lines from the last to the first. Each line passes its gradient on to what stands on
+# its right side.
 #
 # The state $h_t$ reaches the loss by **two ways**: as the output of step $t$ (gradient `dy[t]`), and
 # as an input of step $t+1$. Both ways add up:
@@ -151,17 +152,18 @@ assert 1e-5 <= best <= 1e-3 and 1e-10 < abs(two_sided / exact - 1).min() < 1e-8
 #
 # $$da_t = dh_t * (1 - h_t^2)$$
 #
-# And $a_t$ is a sum of products. Each product gives to one factor `da` times the other factor:
+# And $a_t$ is a sum of products. Each factor of a product gets `da` times the other factor:
 #
 # $$dx_t = da_t W_x^T \qquad dW_x = \sum_t x_t^T da_t \qquad dW_h = \sum_t h_{t-1}^T da_t
 # \qquad db = \sum_t da_t$$
 #
-# The sums are the answer to the opening question. `W_h` gets the blame for each of its uses, added
-# up. Shapes tell you where the transposes go: $dW_h$ is $(H, H)$, so it must be $(H, B)(B, H)$.
+# The sums are the answer to the opening question: `W_h` gets the blame for each of its uses, and
+# all the blame is added up. Shapes tell you where the transposes go: $dW_h$ is $(H, H)$, so it must
+# be $(H, B)(B, H)$.
 #
 # **Predict:** in our loss only the last state counts, so `dy` is zero at steps 0, 1 and 2. Is
-# `dW_x` then made of the last input alone? (Look at `dx` further down: `dW_x` has a part from each
-# step at which `dx` is not zero.)
+# `dW_x` then made of the last input alone? (Look at `dx` below: `dW_x` has a part from each step at
+# which `dx` is not zero.)
 #
 # **Exercise 2.** Write the backward pass. `dy` $(T, B, H)$, `x` $(T, B, D)$, `h` $(T+1, B, H)$ with
 # `h[0]` the initial state. The checker compares with measured slopes, and says which equation is
@@ -202,9 +204,11 @@ exercises.check(rnn_backward)
 #
 # ## The one in the library
 #
-# [`rnn_backward`](../minirnn/cells/rnn.py) in the library has the same loop, compiled, and nothing
-# else in it: only $da_{t+1} W_h^T$ must wait for the step before. All other products are done after
-# the loop, over all steps at once.
+# Compare yours with [`rnn_backward`](../minirnn/cells/textbook.py) and
+# [`rnn_step_backward`](../minirnn/cells/textbook.py) in plain NumPy. The compiled
+# [`rnn_backward`](../minirnn/cells/rnn.py) computes the same. Inside its loop stands only what must
+# be there: the product $da_{t+1} W_h^T$, since step $t$ has to wait for it. All other products are
+# done after the loop, over all steps at once.
 
 # %%
 layer = mr.RNN(D, H, rng=rng)
@@ -236,14 +240,15 @@ assert norms["loss at the last step"][0] < 0.1 * norms["loss at the last step"][
 
 # %% [markdown]
 # Across: the step. Up: the size of the gradient of the input at that step, on a logarithmic scale.
-# With one loss at the end (orange), what arrives falls off towards the beginning. With a loss at each
-# step (blue) it stays about the same size.
+# With one loss at the end (orange), less and less arrives towards the beginning. With a loss at
+# each step (blue), the size stays about the same.
 #
 # ## A test that catches wrong gradients
 #
 # `mr.gradcheck` compares every entry of every gradient with a measured slope. It takes a random
-# projection of *all* outputs and of the final state as its loss, so that no output is left out. It measures
-# each slope with several `eps` and extrapolates, and so gets below the $10^{-9}$ of above.
+# projection of *all* outputs and of the final state as its loss, so that no output is left out. It
+# measures each slope with several `eps` and extrapolates. So its error is below the $10^{-9}$ from
+# above.
 
 # %%
 report = mr.gradcheck(layer, x)
@@ -251,9 +256,10 @@ print(report)
 assert report.ok
 
 # %% [markdown]
-# Now three bugs that people really write ([chapter 4](04_break_it.ipynb) shows that networks with such
-# bugs still train, so that nobody notices). Watch what the check says. It goes from one step to many; what is right for one step and
-# wrong for two must be in what is handed from step to step.
+# Now three bugs that people really write ([chapter 4](04_break_it.ipynb) shows that networks with
+# such bugs still train, so that nobody notices). Watch what the check says. It goes from one step
+# to many. If the gradient is right for one step and wrong for two, the bug must be in what one step
+# hands to another.
 
 
 # %%
@@ -289,8 +295,8 @@ for bug, name in bugs.items():
     assert not report.ok
 
 # %% [markdown]
-# The checker of exercise 2 is nothing but this. You can hold any layer of your own against it: it
-# needs `params`, `forward` and `backward`, as described in [`Layer`](../minirnn/protocol.py).
+# The checker of exercise 2 does nothing else. You can check any layer of your own with it. The
+# layer needs `params`, `forward` and `backward`, as described in [`Layer`](../minirnn/protocol.py).
 #
 # ## Read next
 #
@@ -300,4 +306,4 @@ for bug, name in bugs.items():
 # - [Chapter 4](04_break_it.ipynb) has ten such bugs in an LSTM, for you to name.
 #
 # **A question without an answer here:** the backward loop needs every `h[t]`. What if there are a
-# million steps? Could you do with storing fewer, and what would it cost? Could you do with *none*?
+# million steps? Could you store fewer of them, and what would it cost? Could you store *none*?

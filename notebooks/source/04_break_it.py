@@ -5,7 +5,7 @@
 # never seen. Is its backward pass right, then?
 #
 # You need: [chapter 3](03_bptt.ipynb), and the equations of the LSTM, which stand below. You will
-# name ten bugs from pictures of their errors, and mend an LSTM.
+# name ten bugs from pictures of their errors, and repair an LSTM.
 
 # %%
 import matplotlib.pyplot as plt
@@ -77,13 +77,13 @@ plt.show()
 #
 # Why does it work? The optimizer needs no exact gradient. A direction that has some part in common
 # with the right one leads downhill too, only less steeply. And here that was enough. (Two of the
-# ten even have the same losses as the right one: their bugs are in parts of the gradient that this
-# training never uses. Another use of the same layer would.) So
+# ten even have the same losses as the right one. Their bugs are in parts of the gradient that this
+# training never uses. Another use of the same layer would need these parts.) So
 #
 # > **Training is no test.** A loss that falls says that *something* of the gradient is right.
 #
-# On a harder task some of them do fail. Now 20 signs: are the first *two* alike? Three networks: the
-# right one, one bug that still works, and one that does not.
+# On a harder task some of them do fail. Now 20 signs: are the first *two* the same? Three networks:
+# the right one, one bug that still works, and one that does not.
 
 
 # %%
@@ -102,17 +102,17 @@ assert hard[None][1] > 0.99 and hard[4][1] > 0.99 and abs(hard[8][1] - 0.5) < 0.
 assert abs(np.mean(hard[8][0][-50:]) - guess) < 0.01
 
 # %% [markdown]
-# The upright axis is the loss again; the black line is guessing. Bug 8 stays on it. But who sees such a
-# curve says "the task is too hard for it, it needs more units", and not "there is a bug". And bug 4
-# learns this, too.
+# Up: the loss again; the black line is guessing. Bug 8 stays on it. But whoever sees such a curve
+# says "the task is too hard, it needs more units", and not "there is a bug". And bug 4 learns even
+# this task.
 #
 # ## A picture of an error
 #
-# So measure the gradients. A right one to compare with can always be had: from `mr.gradcheck`, or, as
-# here, from `mr.LSTM`, which has been checked. The backward pass is linear in `dy`. So we can ask
-# it about **one loss at a time**: only the output of step 0 counts, only that of step 1, and so on;
-# only the final `h`, only the final `c`. For each of these we cut the gradients into blocks, gate by
-# gate and step by step, and take the relative error of each block:
+# So measure the gradients. You can always get a right gradient to compare with: from
+# `mr.gradcheck`, or, as here, from `mr.LSTM`, which has been checked. The backward pass is linear
+# in `dy`. So we can ask it about **one loss at a time**: only the output of step 0 counts, only
+# that of step 1, and so on; only the final `h`, only the final `c`. For each of these we cut the
+# gradients into blocks, gate by gate and step by step, and take the relative error of each block:
 #
 # $$\frac{\lVert \text{written} - \text{right} \rVert}{\max(\lVert \text{written} \rVert, \lVert
 # \text{right} \rVert)}$$
@@ -156,18 +156,18 @@ assert max(errors.max() for errors in nothing_wrong.values()) < 1e-13  # white a
 #
 # How to read it:
 #
-# 1. **Column 0 first.** There only step 0 has a loss, so nothing has been handed on from a later
-#    step. Dark are `dW_x`, `dW_h` and `db` of gate `g`, and of no other gate. All three are made
-#    of $da_g$, so $da_g$ is wrong.
-# 2. **What follows from it.** `dx[0]` and `dh0` are sums over all four gates, so they are wrong too.
-#    `dc0` is not: it is $dc * f$, and $da_g$ does not come into it.
+# 1. **Column 0 first.** There only step 0 has a loss, so nothing has been handed back from a later
+#    step. `dW_x`, `dW_h` and `db` are dark for gate `g`, and for no other gate. All three are made
+#    from $da_g$, so $da_g$ is wrong.
+# 2. **What follows from it.** `dx[0]` and `dh0` are sums over all four gates, so they are wrong
+#    too. `dc0` is right: it is $dc * f$, and $da_g$ has no part in it.
 # 3. **Later columns** are dark nearly everywhere. The wrong $da_g$ goes into $dh$ of the step before, and
 #    from there into all gates. That is damage, not cause.
-# 4. **White below the diagonal** of the rows `dx`: the loss of step 2 does not depend on `x[3]`. Its gradient is
-#    zero, and so it was here.
+# 4. **White below the diagonal** of the rows `dx`: the loss of step 2 does not depend on `x[3]`. So
+#    this gradient must be zero, and it is.
 #
-# **Predict:** how would the map look if all the `da` were right, and `dW_x` alone were wrong? And if
-# column 0 were white altogether?
+# **Predict:** how would the map look if all the `da` were right, and `dW_x` alone were wrong? And
+# if all of column 0 were white?
 #
 # ## The ten
 
@@ -186,13 +186,13 @@ patterns = {tuple(np.ravel(list(m.values())) > broken.WRONG_FROM) for m in maps.
 assert len(patterns) == 10  # no two are alike in black and white
 
 # %% [markdown]
-# The same axes and the same scale of grey as above. For a closer look draw one alone:
-# `draw(maps[3])`. For the numbers: `maps[3]["db f"]`.
+# The axes and the scale of grey are as above. For a closer look, draw one alone: `draw(maps[3])`.
+# For the numbers: `maps[3]["db f"]`.
 #
-# **Exercise 1.** Name them. These are the descriptions; ten of them fit a picture each, four fit
-# none. `name_the_bugs()` takes nothing and returns a dictionary from the number of the bug
-# to the letter, such as `{1: "C", 2: "H", ...}`. The checker says which are wrong, and what in the
-# picture contradicts your choice.
+# **Exercise 1.** Name them. These are the descriptions. Ten of them belong to one picture each,
+# four belong to none. `name_the_bugs()` takes nothing and returns a dictionary from the number of
+# the bug to the letter, such as `{1: "C", 2: "H", ...}`. The checker says which are wrong, and what
+# in the picture contradicts your choice.
 
 # %%
 for letter, description in broken.descriptions().items():
@@ -217,10 +217,10 @@ exercises.check(name_the_bugs)
 # %% [markdown]
 # Stuck? `exercises.hint("name_the_bugs")`, and again with `2` and `3`.
 #
-# ## Mend it
+# ## Repair it
 #
-# Seven of the fourteen descriptions are about the same few lines: from `dh` and `dc` to the four `da`, and
-# what is handed on.
+# Seven of the fourteen descriptions are about the same few lines: from `dh` and `dc` to the four
+# `da`, and to what is handed on.
 #
 # **Exercise 2.** Write those lines for one step. `dh` $(B, H)$ is the whole gradient of $h_t$;
 # `dc_next` $(B, H)$ is what step $t+1$ has handed to $c_t$ (its $dc * f$); `i, f, g, o` are
@@ -252,16 +252,17 @@ def lstm_carry(dh, dc_next, i, f, g, o, c_prev, c, W_h):
 exercises.check(lstm_carry)
 
 # %% [markdown]
-# In the library these are [`hidden_state_backward`](../minirnn/cells/lstm.py) and
+# In plain NumPy these lines are in [`lstm_step_backward`](../minirnn/cells/textbook.py). In the
+# compiled cell they are [`hidden_state_backward`](../minirnn/cells/lstm.py) and
 # [`cell_state_backward`](../minirnn/cells/lstm.py), and the loop around them is
 # [`lstm_backward`](../minirnn/cells/lstm.py).
 #
-# ## What a machine makes of it
+# ## A program that reads the pictures
 #
-# You have read the pictures from the simple to the general: one step, then several. That can be
-# programmed. `mr.gradcheck` tries one step from a zero state, one step from any state, two steps, and
-# more; then it looks which blocks are wrong. Here is what it says of the ten, **in alphabetical order**,
-# so that you can hold your own answers against it.
+# You have read the pictures from the simple case to the general one: one step, then several. A
+# program can do that too. `mr.gradcheck` tries one step from a zero state, one step from any state,
+# two steps, and more. Then it looks which blocks are wrong. Here is what it says about the ten,
+# **in alphabetical order**, so that you can compare it with your own answers.
 
 # %%
 x = rng.normal(size=(4, 2, 2))
@@ -276,17 +277,17 @@ print(f"\nthe smallest of the ten errors: {smallest:.0e}; allowed: {reports[0].t
 assert smallest > 0.01
 
 # %% [markdown]
-# All ten are refused, by a wide margin, and each gets a verdict of its own. For one bug alone:
-# `print(mr.gradcheck(broken.broken_lstm(3), x))`. The rules are in
+# All ten are refused, with errors far above the limit, and each gets its own verdict. For one bug
+# alone: `print(mr.gradcheck(broken.broken_lstm(3), x))`. The rules are in
 # [`interpret`](../minirnn/checking/diagnose.py), some forty lines.
 #
-# A verdict says *where* the first wrong number is, not what you typed. In two of the ten it
-# names `dh0` or `dc0` at a single step, though the harm is done between steps: the last thing handed on
-# *is* `dh0`.
+# A verdict says *where* the first wrong number is, not what you typed. For two of the ten it names
+# `dh0` or `dc0` at a single step, although the error happens between steps: the last gradient that
+# is handed back *is* `dh0`.
 #
-# What the check needs in order not to be fooled:
+# To find all ten, the check needs:
 #
-# - a **random initial state**. From a zero state the forget gate's bug does not show at one step,
+# - a **random initial state**. From a zero state, one step does not show a bug of the forget gate,
 #   because $c_{t-1}$ is zero there;
 # - the **final state in the loss**. One of the ten has white columns for the losses of all steps;
 # - **more than one step**. Two of the ten are right at a single step, and two more are wrong there
@@ -308,10 +309,10 @@ assert len(named) == 2 and sum("T = 2" in v.verdict for v in reports) == 2
 #
 # - Werbos 1990, *Backpropagation through time: what it does and how to do it*.
 # - Lillicrap et al. 2016, *Random synaptic feedback weights support error backpropagation for deep
-#   learning*: a network learns even if its errors are sent back through random weights. It is why
-#   wrong gradients train.
+#   learning*: a network learns even if its errors are sent back through random weights. This
+#   explains why networks train with wrong gradients.
 # - [Chapter 5](05_truncated.ipynb) has a gradient that is wrong on purpose.
 #
-# **A question without an answer here:** `mr.gradcheck` holds the backward pass against the forward
-# pass. What if the *forward* pass is wrong, and the backward pass is exactly its derivative? What would
-# you hold it against?
+# **A question without an answer here:** `mr.gradcheck` compares the backward pass with the forward
+# pass. What if the *forward* pass is wrong, and the backward pass is exactly its derivative? What
+# would you compare it with?

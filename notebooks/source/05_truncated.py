@@ -2,11 +2,11 @@
 # # 5. Truncated back-propagation through time
 #
 # **The question.** A sensor, a text, a market: the sequence does not end. Back-propagation through
-# time goes back to its beginning, and keeps every state until then. Must it? What do you lose if you
-# go back ten steps only?
+# time goes back to the beginning, and must keep every state for that. Is this necessary? What do
+# you lose if you go back only ten steps?
 #
-# You need: [chapter 3](03_bptt.ipynb). You will write the windows of the general algorithm, and the
-# training loop that runs on and on.
+# You need: [chapter 3](03_bptt.ipynb). You will write the windows of the general algorithm, and a
+# training loop for a stream.
 
 # %%
 import time
@@ -24,13 +24,14 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Two numbers
 #
-# [`truncated_bptt`](../minirnn/training/bptt.py) has two. After every `k1` steps it takes the losses of *these*
-# `k1` steps, the block, and propagates them back through the last `k2` steps, the block among them. The
-# *state* runs on without a break. So `k1` says how often there is a gradient, `k2` how far it reaches.
+# [`truncated_bptt`](../minirnn/training/bptt.py) has two numbers. After every `k1` steps it takes
+# the losses of *these* `k1` steps, the block. It propagates them back through the last `k2` steps;
+# the block is part of these. The *state* runs on without a break. So `k1` says how often there is a
+# gradient, `k2` how far it reaches.
 #
-# Let us see the windows rather than believe them. Give every step a parameter of its own: an
+# Do not just believe it: let us look at the windows. Give every step its own parameter: an
 # `Embedding` with token `t` at step `t`. Row `t` of its gradient is zero if and only if step `t` is
-# outside of the window.
+# outside the window.
 
 # %% tags=["cover"]
 T = 12
@@ -60,14 +61,14 @@ assert list(reach(2, 5)[3] > 0) == [False] * 3 + [True] * 5 + [False] * 4
 assert np.all(reach(1, 12)[-1] > 0)
 
 # %% [markdown]
-# Across: the step. Down: the block. Framed are the steps whose losses count, blue is where their
-# gradient arrives, and darker is more of it. On the left the windows overlap. In the middle, with
-# `k1 = k2`, they do not: those are the usual chunks. On the right `k2` is the whole length, and
-# nothing is cut.
+# Across: the step. Down: the block. The frames show the steps whose losses count. Blue is where
+# their gradient arrives; a darker blue means more of it. On the left the windows overlap. In the
+# middle, with `k1 = k2`, they do not: those are the usual chunks. On the right `k2` is the whole
+# length, and nothing is cut.
 #
-# **Exercise 1.** Write `bptt_windows(T, k1, k2)`. It returns a list with one `(begin, first, end)` for each
-# block: the block is `first` to `end`, the gradient goes back to `begin`, and all three are meant as
-# in Python's slices, `x[begin:end]`. The last block may be shorter.
+# **Exercise 1.** Write `bptt_windows(T, k1, k2)`. It returns a list with one `(begin, first, end)`
+# for each block: the block is `first` to `end`, the gradient goes back to `begin`, and all three
+# are used as in Python's slices, `x[begin:end]`. The last block may be shorter.
 
 
 # %% tags=["exercise"]
@@ -92,8 +93,9 @@ exercises.check(bptt_windows)
 #
 # ## What is neglected, exactly
 #
-# Only one thing: the state in which a window begins is taken as *given*. In truth it depends on
-# the weights, too. With the block's loss $L$, the state $h_{\text{begin}}$ and the weights $w$:
+# Only one thing: the state at the beginning of a window is taken as *given*. In truth, this state
+# depends on the weights, too. With the block's loss $L$, the state $h_{\text{begin}}$ and the
+# weights $w$:
 #
 # $$\frac{dL}{dw} = \underbrace{\frac{\partial L}{\partial w}}_{\text{inside the window}} +
 # \underbrace{\frac{\partial L}{\partial h_{\text{begin}}} \frac{d h_{\text{begin}}}{dw}}_{\text{cut}}$$
@@ -137,7 +139,7 @@ assert not np.isclose(slope(True), slope(False), rtol=0.01)
 # networks with random weights: a vanilla RNN, and LSTMs with a forget bias of 0, 1 and 4. (The bias sets how far
 # the forget gate is open at first: $\sigma(0) = 0.5$, $\sigma(1) = 0.73$, $\sigma(4) = 0.98$.)
 #
-# **Predict, then run:** which of the four suffers most from being cut?
+# **Predict, then run:** for which of the four does the cut do most harm?
 
 # %%
 T, H = 60, 16
@@ -159,17 +161,19 @@ assert at_20[1] < at_20[0] < at_20[2] < at_20[3] and at_20[3] > 0.7
 assert biases["LSTM, forget bias 4"][-1] > 0.1
 
 # %% [markdown]
-# Across: `k2`. Up: the relative error, logarithmic. For the RNN and for the LSTM with a half-open
-# gate it falls fast: what is cut had faded anyway. For the LSTM with the open gate it is still above
-# 0.7 at 20 steps, and not small at 45 of the 60. **The better the memory, the more a truncation takes away.** If your
-# network can use a long past, a short `k2` will not let it learn to.
+# Across: `k2`. Up: the relative error, logarithmic. For the RNN, and for the LSTM with a half-open
+# gate, the error falls fast: what is cut off had already faded. For the LSTM with the open gate it
+# is still above 0.7 at 20 steps, and not small even at 45 of the 60.
+# **The better the memory, the more a truncation takes away.** If your network can use a long past,
+# a short `k2` will not let it learn to.
 #
 # ## What it costs
 #
-# Suppose that you want a gradient after *every* step of a stream, and `T` steps are behind you.
+# Suppose that you want a gradient after *every* step of a stream, and that `T` steps have gone by.
 # Full BPTT goes back through all of them. Truncated BPTT goes back through `k2`. And there is a
-# third way, the other extreme: **real-time recurrent learning** ([`rtrl`](../minirnn/training/rtrl.py))
-# carries the derivatives of the state *forward*, and keeps nothing of the past:
+# third way, the other extreme: **real-time recurrent learning**
+# ([`rtrl`](../minirnn/training/rtrl.py)) carries the derivatives of the state *forward*, and keeps
+# nothing of the past:
 #
 # $$P_t = \frac{\partial h_t}{\partial h_{t-1}} P_{t-1} + \frac{\partial h_t}{\partial w}
 # \qquad\qquad \frac{dL_t}{dw} = \frac{\partial L_t}{\partial h_{t-1}} P_{t-1} + \frac{\partial
@@ -242,21 +246,22 @@ for n, T in enumerate(lengths):
 assert min(cost["BPTT"][-1], forward_step) > 2 * cost["truncated, k2 = 20"][0]
 
 # %% [markdown]
-# Across: how many steps have gone by. Up: the time for one more gradient (left), and what must be kept
-# for it (right), both logarithmic. BPTT grows with `T` in both. Truncated BPTT is flat and
-# cheap. (It and RTRL were measured once: neither looks at `T`.) RTRL is flat too, but its flat line is high, and with `H` it rises steeply: memory as
-# $H^3$, time as $H^4$. That is why hardly anybody uses it, though it would need no past.
+# Across: how many steps have gone by. Up: the time for one more gradient (left), and what must be
+# kept for it (right), both logarithmic. BPTT grows with `T` in both. Truncated BPTT is flat and
+# cheap. (It and RTRL were measured once: neither looks at `T`.) RTRL is flat too, but its line is
+# high, and it rises steeply with `H`: memory as $H^3$, time as $H^4$. That is why hardly anybody
+# uses it, although it needs no past.
 #
-# What truncation saves is memory, and waiting. If the sequence does end, and one gradient at its end is
-# enough, full BPTT is the cheapest of all: every step is gone through once.
+# Truncation saves memory, and waiting. If the sequence does end, and you need only one gradient, at
+# its end, then full BPTT is the cheapest of all: it goes through every step once.
 #
 # ## Too short for the lag
 #
-# Now train. Each step gets a random bit, and the target is the bit of *six steps ago*. A vanilla RNN
-# with 16 units, `k1 = 1`. Who guesses is right in half of the cases.
+# Now train. Each step gets a random bit, and the target is the bit of *six steps ago*. A vanilla
+# RNN with 16 units, `k1 = 1`. A guess is right in half of the cases.
 #
-# **Predict, then run:** which is the smallest `k2` with which it can be learnt? 5, 6, 7, or more, or
-# is none too small, as the state runs on?
+# **Predict, then run:** which is the smallest `k2` with which this can be learned? 5, 6, 7, or
+# more? Or is none too small, because the state runs on?
 
 # %%
 LAG, H = 6, 16
@@ -311,19 +316,19 @@ assert scores[: tried.index(7)].max() > 0.55
 # the bit came from is just outside. No gradient ever says "keep this".
 #
 # Yet with a short `k2` some are a little better than guessing. The state does run on, and a random
-# recurrent matrix keeps a smeared echo of the past, which the readout can learn to use. It is not
-# *taught* to keep it.
+# recurrent matrix keeps a blurred echo of the past. The output layer can learn to use this echo.
+# But no gradient *teaches* the network to keep it.
 #
-# **Rule:** `k2` must be longer than the longest lag that you want to be learnt. Nobody tells you that
-# lag.
+# **Rule:** `k2` must be longer than the longest lag that the network should learn. And nobody tells
+# you how long that lag is.
 #
 # ## The state runs on
 #
-# In practice a stream is cut in pieces, `k1 = k2 = k`. The gradient stops at the edge of a piece. The state
-# must not. Take the network that was trained with `k2 = 12`, and feed it a stream in
-# pieces of 10 steps, once with the state handed on, once with zeros at each piece.
+# In practice a stream is cut into pieces, `k1 = k2 = k`. The gradient stops at the edge of a piece.
+# The state must not stop there. Take the network that was trained with `k2 = 12`, and feed it a
+# stream in pieces of 10 steps, once with the state handed on, once with zeros at each piece.
 #
-# **Predict:** what does the second one cost, and at which steps of a piece?
+# **Predict:** how much worse is the second way, and at which steps of a piece?
 
 # %%
 model, piece = trained[12][0], 10
@@ -346,16 +351,16 @@ assert np.all(abs(reset[:LAG] - 0.5) < 0.1) and np.all(reset[LAG:] > 0.9)
 assert np.all(shares["state handed on"] > 0.98)
 
 # %% [markdown]
-# Across: the place of a step within its piece. Up: the share of right answers; the black line is guessing.
-# With zeros, the first six steps of each piece are guessed, for what they ask was in the piece before.
-# To forget the state at the seam is one of the commonest faults in programs of this kind, and the
-# loss goes down all the same.
+# Across: the place of a step within its piece. Up: the share of right answers; the black line is
+# guessing. With zeros, the first six steps of each piece are guesses, because what they ask for was
+# in the piece before. To lose the state between two pieces is one of the most common bugs in
+# programs of this kind, and the loss goes down in spite of it.
 #
-# **Exercise 2.** Write the loop. `x` and `target` $(T, B, \cdot)$ are a stream; cut it in pieces
-# of `k` steps (the last may be shorter). For each piece: forward from the state in which the last piece
-# ended (`None` at first), loss, backward, one `optimizer.step(model.params, grads)`. Return the list
-# of the losses. You have `y, state, cache = model.forward(x, state)`, `loss, dy = loss_fn(y, target)`
-# and `dx, dstate, grads = model.backward(dy, cache)`.
+# **Exercise 2.** Write the loop. `x` and `target` $(T, B, \cdot)$ are a stream; cut it into pieces
+# of `k` steps (the last may be shorter). For each piece: forward from the state in which the last
+# piece ended (`None` at first), loss, backward, one `optimizer.step(model.params, grads)`. Return
+# the list of the losses. You have `y, state, cache = model.forward(x, state)`,
+# `loss, dy = loss_fn(y, target)` and `dx, dstate, grads = model.backward(dy, cache)`.
 
 
 # %% tags=["exercise"]
@@ -392,8 +397,8 @@ exercises.check(train_stream)
 # - Tallec & Ollivier 2017, *Unbiasing truncated backpropagation through time*: windows of random
 #   length, weighted so that the mean gradient is right.
 #
-# What a truncation takes away depended on how fast the gradient fades by itself. Why it does is
-# [chapter 6](06_vanishing.ipynb).
+# How much a truncation takes away depends on how fast the gradient fades by itself. Why it fades is
+# the subject of [chapter 6](06_vanishing.ipynb).
 #
-# **A question without an answer here:** RTRL keeps $H^3$ numbers to be exact. Could a small random part
-# of $P$ do, if its *mean* is right? What would you pay instead of memory?
+# **A question without an answer here:** RTRL keeps $H^3$ numbers to be exact. Could a small random
+# part of $P$ be enough, if its *mean* is right? What would you pay instead of memory?

@@ -23,9 +23,9 @@ rng = np.random.default_rng(0)
 # ## Measured first
 #
 # Three tanh networks of 64 units. Each `W_h` is a random orthogonal matrix
-# ([`orthogonal`](../minirnn/cells/initializers.py)), which changes no length, times 0.8, 1 or 1.2. All read
-# 100 steps of weak noise. A gradient of length 1 is put in at the last state, and
-# [`trace`](../minirnn/measure.py) takes down how long it is at every step before.
+# ([`orthogonal`](../minirnn/cells/initializers.py)), which changes no length, times 0.8, 1 or 1.2.
+# All three read 100 steps of weak noise. A gradient of length 1 starts at the last state, and
+# [`trace`](../minirnn/measure.py) records its length at every step before.
 #
 # **Predict, then run:** what is left at step 0, in each of the three?
 
@@ -59,29 +59,30 @@ assert norms["radius 0.8"][0] < 1e-9 and 0.01 < norms["radius 1.0"][0] < 1
 assert norms["radius 1.2"][0] > 10
 
 # %% [markdown]
-# Across: the step; read it from right to left, as the gradient goes. Up: its length, logarithmic. With
-# radius 0.8 it falls by the same factor at each step: a straight line. 0.8 does not look like little,
-# but multiplied by itself a hundred times it is $2 \cdot 10^{-10}$. With 1.2 it grows, and less evenly; we come to that.
+# Across: the step; read it from right to left, as the gradient goes. Up: its length, logarithmic.
+# With radius 0.8 it falls by the same factor at each step: a straight line. 0.8 does not look
+# small, but multiplied by itself a hundred times it is $2 \cdot 10^{-10}$. With 1.2 the gradient
+# grows, but less evenly; the reason comes below.
 #
 # What do you do with a gradient of $10^{-10}$? It is there, and it is right. But it is added to the
-# gradients of the late steps, which are of size 1, and it is lost in them. The network learns what is
-# near, and never hears of what is far.
+# gradients of the late steps, which are of size 1, and it is lost in them. The network learns from
+# what is near, and hardly anything from what is far.
 #
 # ## The factor of one step
 #
-# How much the state $h_t$ moves when $h_{t-1}$ does is a matrix, the Jacobian. With
-# $h_t = \tanh(a_t)$, $a_t = x_t W_x + h_{t-1} W_h + b$:
+# How much does the state $h_t$ change when $h_{t-1}$ changes? The answer is a matrix, the Jacobian.
+# With $h_t = \tanh(a_t)$, $a_t = x_t W_x + h_{t-1} W_h + b$:
 #
 # $$J_t = \frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}(1 - h_t^2)\, W_h^T \qquad\qquad
 # \frac{\partial h_T}{\partial h_t} = J_T\, J_{T-1} \cdots J_{t+1}$$
 #
-# A product of as many matrices as there are steps between. Its norm is at most the product of the
-# norms (Pascanu et al. 2013):
+# There are as many matrices in the product as there are steps in between. Its norm is at most the
+# product of their norms (Pascanu et al. 2013):
 #
 # $$\Big\lVert \frac{\partial h_T}{\partial h_t} \Big\rVert \le \prod_k \lVert J_k \rVert \le
 # \big(\lVert W_h \rVert \cdot \max (1 - h^2)\big)^{T-t}$$
 #
-# [`jacobians`](../minirnn/measure.py) measures all of that. Let us check it by the formula.
+# [`jacobians`](../minirnn/measure.py) measures all of that. Let us compare it with the formula.
 
 # %%
 layer = layers["radius 1.2"]
@@ -108,11 +109,11 @@ assert measured["radius 0.8"].norms[0] > 0.01 * measured["radius 0.8"].bounds[0]
 assert measured["radius 1.2"].norms[0] < 1e-3 * measured["radius 1.2"].bounds[0]
 
 # %% [markdown]
-# Across: the step, 0 the initial state. Up: how strongly the last state ($s$ in the label, here $h$) depends
-# on the state at that step, and the bound.
-# With radius 0.8 the two go together: the bound is below 1, so the gradient *must* vanish. With 1.2
-# the bound only says that it *may* explode. It does grow, but by far less than the bound. Something
-# holds it back.
+# Across: the step, 0 the initial state. Up: how strongly the last state ($s$ in the label, here
+# $h$) depends on the state at that step, and the bound. With radius 0.8 the two lines stay
+# together: the factor in the bound is below 1, so the gradient *must* vanish. With 1.2 the bound
+# only says that it *may* explode. It does grow, but by far less than the bound. Something holds it
+# back.
 #
 # ## What holds it back
 #
@@ -140,18 +141,19 @@ growth = norms["radius 1.2"][:-1] / norms["radius 1.2"][1:]
 assert growth[:5].min() > 1.1 > 1.05 > growth[40:].mean()
 
 # %% [markdown]
-# Left: tanh (black) and its derivative (orange) against $a$. Right: the mean derivative at each step. With
-# radius 1.2 the states grow until tanh flattens, and the flat part multiplies each step by
-# less than 1: $1.2 \cdot 0.82 \approx 1$. Only in the first steps, where the states are still small, does
-# the gradient grow by 1.2 a step: look at the left end of the pictures above. So a tanh network does not explode for ever. But it pays: its
-# units sit, on average, where they react to a change by only 0.82 of what they would at zero. With relu, whose derivative is 1 wherever it is on, nothing
-# holds the growth back.
+# Left: tanh (black) and its derivative (orange) against $a$. Right: the mean derivative at each
+# step. With radius 1.2 the states grow until tanh flattens, and the flat part multiplies each step
+# by less than 1: $1.2 \cdot 0.82 \approx 1$. Only in the first steps, where the states are still
+# small, does the gradient grow by 1.2 a step: look at the left end of the pictures above. So a tanh
+# network does not explode without end. But it pays a price: on average its units react to a change
+# with only 0.82 of the strength that they have at zero. With relu, the derivative is 1 wherever the
+# unit is on, and nothing holds the growth back.
 #
 # ## Eigenvalues
 #
-# With the derivative near 1, the product is $W_h$ to the power $T-t$. What a power does is told by the
-# **eigenvalues**: one of size $|\lambda|$ becomes $|\lambda|^{T-t}$. Inside of the unit circle it
-# fades, outside it grows. The largest size is the *spectral radius*.
+# With the derivative near 1, the product is $W_h$ to the power $T-t$. The **eigenvalues** tell what
+# a power does: an eigenvalue of size $|\lambda|$ becomes $|\lambda|^{T-t}$. Inside the unit circle
+# it fades, outside it grows. The largest size is the *spectral radius*.
 #
 # It is not the norm. The norm is the most that *one* multiplication can stretch; the radius is what
 # counts in the long run. Compare the orthogonal matrix with Gaussian numbers of
@@ -173,10 +175,11 @@ print("norm to the power 100 by its norm alone:", f"{powers[0] ** 100:.0e}")
 assert powers[0] > 1.8 and powers[2] < 1e6 < 1e20 < powers[0] ** 100
 
 # %% [markdown]
-# Each point is an eigenvalue in the complex plane; the grey circle has radius 1. Those of an orthogonal
-# matrix lie *on* a circle. Those of the Gaussian one fill the disc: most directions fade, a few
-# at the rim stay or grow a little at each step (1.11 a step is $3 \cdot 10^4$ after 100). Its norm is near
-# 2, and $2^{100}$ is more than twenty powers of ten too much.
+# Each point is an eigenvalue in the complex plane; the grey circle has radius 1. Those of an
+# orthogonal matrix lie *on* a circle. Those of the Gaussian matrix fill the disc: most directions
+# fade, and a few at the edge stay or grow a little at each step (1.11 a step is $3 \cdot 10^4$
+# after 100 steps). Its norm is near 2, and $2^{100}$ is too large by more than twenty powers of
+# ten.
 #
 # **Exercise 1.** Write `spectral_scale(W, radius)`: `W` $(H, H)$, multiplied by the one number
 # that makes its spectral radius `radius`. (`np.linalg.eigvals` gives the eigenvalues.)
@@ -200,8 +203,8 @@ exercises.check(spectral_scale)
 #
 # ## Explosion: a wall
 #
-# The smallest recurrent network: one unit, no input, no tanh. It starts at 0.5 and is to be at 1 after
-# 50 steps:
+# The smallest recurrent network: one unit, no input, no tanh. It starts at 0.5 and should be at 1
+# after 50 steps:
 #
 # $$h_t = w\, h_{t-1} \qquad L(w) = (0.5\, w^{50} - 1)^2$$
 #
@@ -249,20 +252,20 @@ assert ends["not clipped"] < 0.8 and loss(ends["not clipped"]) > 0.99
 assert loss(ends["clipped to 100"]) < 1e-6
 
 # %% [markdown]
-# Across: the weight. Up: the loss (grey), and the steps of the descent (orange). On the right is a wall,
-# because $w^{50}$ explodes; on the left a plain, because it vanishes. Not clipped, the first step
-# is as long as the wall is steep: far over the valley and out to the plain, where the slope is
-# nearly zero, and there it stays for ever. Clipped, each step is at most 0.01 long, and it
-# walks down.
+# Across: the weight. Up: the loss (grey), and the steps of the descent (orange). On the right is a
+# wall, because $w^{50}$ explodes. On the left is a plain, because $w^{50}$ vanishes. Without
+# clipping, the first step is as long as the wall is steep: it goes far over the valley and out to
+# the plain. There the slope is nearly zero, so the descent stays there for ever. With clipping,
+# each step is at most 0.01 long, and the descent walks down.
 #
-# The direction of the gradient was right all the time. Its *length* was useless, since the wall
-# ends much sooner than a straight line down it. So keep the direction and cut the length:
+# The direction of the gradient was right all the time. Its *length* was useless: a gradient sees
+# the slope of the wall, but not how soon the wall ends. So keep the direction and cut the length:
 #
 # $$g \leftarrow g \cdot \min\!\Big(1, \frac{\text{max\_norm}}{\lVert g \rVert}\Big)$$
 #
-# **Exercise 2.** Write `clip_by_norm(grads, max_norm)`. `grads` is a dictionary of arrays. The norm is
-# that of all numbers in all arrays *together*. Return a new dictionary (do not change the arrays that
-# you are given), and the norm *before* clipping, which is worth watching.
+# **Exercise 2.** Write `clip_by_norm(grads, max_norm)`. `grads` is a dictionary of arrays. The norm
+# is that of all numbers in all arrays *together*. Return a new dictionary (do not change the arrays
+# that you get), and the norm *before* clipping, which is worth watching.
 
 
 # %% tags=["exercise"]
@@ -281,20 +284,21 @@ def clip_by_norm(grads, max_norm):
 exercises.check(clip_by_norm)
 
 # %% [markdown]
-# The library's is [`clip_grad_norm`](../minirnn/training/optim.py); `mr.fit(..., max_norm=1.0)` calls it.
+# In the library this is [`clip_grad_norm`](../minirnn/training/optim.py);
+# `mr.fit(..., max_norm=1.0)` calls it.
 #
-# Clipping helps against explosion. Against vanishing it does nothing: what has become $10^{-10}$ cannot
-# be told from what is not there.
+# Clipping helps against explosion. It does nothing against vanishing: a gradient of $10^{-10}$
+# cannot be told from no gradient.
 #
 # ## Better starts
 #
 # Against vanishing a good start helps: eigenvalues of size 1, and an activation of slope one. Le et
-# al. (2015) take both literally: `W_h` the [`identity`](../minirnn/cells/initializers.py), and relu.
-# Such a network does nothing at first but add up its inputs, and its Jacobian is the identity wherever
-# a unit is on.
+# al. (2015) take both literally: `W_h` the [`identity`](../minirnn/cells/initializers.py), and
+# relu. At first such a network only adds up its inputs, and its Jacobian is the identity wherever a
+# unit is on.
 #
-# The task is *adding*: of 50 numbers in 0 to 1 two are marked; what is their sum? Who always
-# answers 1 has a mean squared error of about 1/6. Four networks of 32 units, Adam, clipped to 1.
+# The task is *adding*: of 50 numbers from 0 to 1, two are marked. What is their sum? If you always
+# answer 1, your mean squared error is about 1/6. Four networks of 32 units, Adam, clipped to 1.
 #
 # **Predict, then run:** which of them get below the black line?
 
@@ -346,13 +350,14 @@ assert min(errors["tanh, radius 0.5"], errors["tanh, orthogonal"]) > 0.9 * alway
 assert max(errors["relu, identity"], errors["LSTM"]) < 0.5 * always_1
 
 # %% [markdown]
-# Across: batches. Up: the mean squared error, means of 20 batches; the black line is "always 1". (The
-# identity with relu begins above the picture.) Neither tanh network gets far below the line. For the one with radius 0.5 that is no wonder. But the orthogonal start is not
-# enough by itself, either: tanh forgets, as soon as the states are not small. The identity with
-# relu learns, and so does the LSTM.
+# Across: batches. Up: the mean squared error, means of 20 batches; the black line is "always 1".
+# (The identity with relu begins above the picture.) Neither tanh network gets far below the line.
+# For the one with radius 0.5 that is no surprise. But the orthogonal start is not enough by itself,
+# either: tanh forgets as soon as the states are not small. The identity with relu learns, and so
+# does the LSTM.
 #
-# The price of relu is that nothing holds it back. The same network, with plain gradient descent, once not
-# clipped:
+# The price of relu is that nothing holds it back. Here is the same network with plain gradient
+# descent, with and without clipping:
 
 # %%
 with np.errstate(all="ignore"):  # it will overflow
@@ -366,8 +371,8 @@ assert len(wild) < 5 and not np.isfinite(wild[-1])
 assert len(tame) == 100 and np.isfinite(tame).all() and adam.max() > 1e4
 
 # %% [markdown]
-# Not clipped it is over after a step or two. Clipped it lives, with gradients of any
-# size in between.
+# Without clipping, the training is lost after a step or two. With clipping it goes on, with
+# gradients of any size in between.
 #
 # ## What the LSTM does about it
 #
@@ -377,7 +382,7 @@ assert len(tame) == 100 and np.isfinite(tame).all() and adam.max() > 1e4
 # \mathrm{diag}(f_t) \ \text{(on this path)}$$
 #
 # The factor of a step is the forget gate, which the network can *learn*, unit by unit. To see this
-# path alone, put `W_h` to zero, so that the gates do not see `h`. Then what is left of `dc` is the
+# path alone, set `W_h` to zero, so that the gates do not see `h`. Then what is left of `dc` is the
 # product of the forget gates and nothing else.
 #
 # **Predict, then run:** an LSTM begins with a forget bias of 1, $\sigma(1) = 0.73$. How much is left
@@ -409,7 +414,7 @@ assert left["forget bias 1"] < norms["radius 0.8"][0]
 # at all steps, whatever is read; the forget gate is computed anew at each step, and can be open while
 # there is something to keep and shut when there is not.
 #
-# The paths through `W_h` are there besides, and they can explode as before. So LSTMs, too, are
+# The paths through `W_h` are still there too, and they can explode as before. So LSTMs are also
 # trained with clipping.
 
 # %%
@@ -432,6 +437,6 @@ assert full[1] > 1e6 * left["forget bias 1"] and full[3] > 10
 #   linear neural networks*: why orthogonal.
 # - [Chapter 7](07_lstm.ipynb) looks inside the LSTM.
 #
-# **A question without an answer here:** keep `W_h` orthogonal *while* training, and use an activation
-# of slope 1, and nothing vanishes or explodes. Then why does not everybody? What can such a network
-# not do, that forgets nothing?
+# **A question without an answer here:** keep `W_h` orthogonal *during* training, and use an
+# activation of slope 1, and nothing vanishes or explodes. Then why does not everybody do this? What
+# can a network not do, if it forgets nothing?

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 7. The LSTM
 #
-# **The question.** A number comes in at step 0. You need it at step 100, and 99 other numbers come in
-# between. What must a network look like to have it still?
+# **The question.** A number comes in at step 0. You need it at step 100, and 99 other numbers come
+# in between. What must a network look like, so that it still has this number?
 #
 # You need: the backward pass of [chapter 3](03_bptt.ipynb), and that gradients vanish
 # ([chapter 6](06_vanishing.ipynb)). You will write one step of an LSTM, forward and backward.
@@ -40,9 +40,9 @@ print("after 100 steps:", np.round(last, 4))
 assert last[0] < 1e-4 and 0.1 < last[1] < 0.15 and abs(last[2] - last[3]) < 1e-12
 
 # %% [markdown]
-# Across: the step. Up: the state. With none of them. Below 1 the number fades. At 1 it fades more
-# slowly, because the tanh takes a little at each step. Above 1 both starts, 0.5 and 0.2, end at the
-# same value: such a unit keeps *one bit*, the sign, and no number.
+# Across: the step. Up: the state. The answer: with none of them. Below 1 the number fades. At 1 it
+# fades more slowly, because the tanh takes away a little at each step. Above 1 both starts, 0.5 and
+# 0.2, end at the same value: such a unit keeps *one bit*, the sign, but not a number.
 #
 # ## The conveyor belt
 #
@@ -60,8 +60,9 @@ assert last[0] < 1e-4 and 0.1 < last[1] < 0.15 and abs(last[2] - last[3]) < 1e-1
 # $$a = x_t W_x + h_{t-1} W_h + b \qquad i, f, o = \sigma(a_i), \sigma(a_f), \sigma(a_o) \qquad
 # g = \tanh(a_g)$$
 #
-# In the library these lines are [`cell_state`](../minirnn/cells/lstm.py) and
-# [`hidden_state`](../minirnn/cells/lstm.py):
+# In the library these lines are in [`lstm_step`](../minirnn/cells/textbook.py), in plain NumPy.
+# (The compiled cell has them in [`cell_state`](../minirnn/cells/lstm.py) and
+# [`hidden_state`](../minirnn/cells/lstm.py).)
 #
 # | equation | code |
 # |---|---|
@@ -71,8 +72,9 @@ assert last[0] < 1e-4 and 0.1 < last[1] < 0.15 and abs(last[2] - last[3]) < 1e-1
 #
 # ## Each gate by hand
 #
-# A sigmoid of 10 is nearly 1, of -10 nearly 0. So a gate whose bias is 10 is open, and one whose bias
-# is -10 is shut. Four settings of one unit, all from `c = 0.8`. The input reaches `g` only.
+# A sigmoid of 10 is nearly 1, of -10 nearly 0. So a gate whose bias is 10 is open, and one whose
+# bias is -10 is shut. Here are four settings of one unit. All start from `c = 0.8`, and the input
+# goes only to `g`.
 
 
 # %%
@@ -112,17 +114,18 @@ assert np.all(abs(c["follow"] - cells["follow"]["g"][:, 0, 0]) < 1e-3)
 assert np.all(abs(c["hide"] - 0.8) < 2e-3) and np.all(abs(cells["hide"]["h"]) < 1e-3)
 
 # %% [markdown]
-# Across: the step. Up: the candidate `g` (green), which is new at each step, the cell `c` (grey), and
-# what is shown of it, `h` (black). *Ignore* keeps 0.8, whatever `g` does. *Erase* has nothing after one
-# step. *Follow* has the newest `g` and nothing else. *Hide* keeps 0.8 like the first, and shows nothing.
+# Across: the step. Up: the candidate `g` (green), which is new at each step, the cell `c` (grey),
+# and what is shown of it, `h` (black). *Ignore* keeps 0.8, whatever `g` does. *Erase* has nothing
+# left after one step. *Follow* has the newest `g` and nothing else. *Hide* keeps 0.8 like the
+# first, but shows nothing.
 #
 # Biases cannot change with time, but inputs can. Now each input has four entries: a value and three
-# marks, *write*, *erase* and *read*. Each mark pushes one gate over: its weight is 20 or -20, against a
-# bias of the other sign.
+# marks, *write*, *erase* and *read*. Each mark switches one gate: its weight is 20 or -20, against
+# a bias of the other sign.
 #
 # **Predict, then run:** a 1 is written at step 2 (its value is 3, and $\tanh 3 = 0.995$), erased at
-# step 9; a -1 is written at step 12. It is read at steps 5, 10 and 15. What is `h` at these three
-# steps, and what is it at step 6?
+# step 9; a -1 is written at step 12. The cell is read at steps 5, 10 and 15. What is `h` at these
+# three steps, and what is it at step 6?
 
 # %% tags=["cover"]
 marks = {2: "write", 5: "read", 9: "erase", 10: "read", 12: "write", 15: "read"}
@@ -147,15 +150,15 @@ assert abs(c[8] - np.tanh(3)) < 2e-3 and abs(c[9]) < 1e-3 and abs(c[17] + np.tan
 assert abs(h[5] - np.tanh(np.tanh(3))) < 2e-3 and abs(h[[6, 10]]).max() < 1e-3
 
 # %% [markdown]
-# Above: the three gates. Below: candidate, cell and output. At each mark one gate moves, for one step.
-# The bit is latched at step 2, shown at step 5 only, and gone at step 9. Between the marks the
-# noise in `g` does nothing. This is a memory with a write line, an erase line and a read line. Training
-# has to find such weights; nothing else in an LSTM needs to be invented.
+# Above: the three gates. Below: candidate, cell and output. At each mark one gate moves, for one
+# step. The bit is stored at step 2, shown at step 5 only, and gone at step 9. Between the marks the
+# noise in `g` does nothing. This is a memory with a write line, an erase line and a read line. All
+# that training has to do is to find such weights.
 #
 # ## How open is open?
 #
-# What is left of a number after $t$ steps is $f^t$. Move the sliders (where there are any): `f`
-# and `i` are held fixed, the cell begins with 1, and `g` is noise.
+# What is left of a number after $t$ steps is $f^t$. Move the sliders (where there are any): `f` and
+# `i` stay the same at all steps, the cell begins with 1, and `g` is noise.
 
 # %%
 noise = rng.uniform(-1, 1, size=100)
@@ -176,9 +179,10 @@ def decay(f, i):
 exercises.play(decay, f=(0.8, 1.0, 0.97), i=(0.0, 1.0, 0.1))
 
 # %% [markdown]
-# Across: the step. Up: the cell (orange) and what is left of its first number (blue). Even 0.97, which
-# looks like "open", loses half in 23 steps. And `i` need not be large to drown the rest. To keep a
-# number for 100 steps the bias of the forget gate must be a good deal larger than it looks:
+# Across: the step. Up: the cell (orange) and what is left of its first number (blue). Even 0.97,
+# which looks like "open", loses half in 23 steps. And even a small `i` is enough to bury the rest
+# in noise. To keep a number for 100 steps, the bias of the forget gate must be much larger than one
+# might think:
 
 # %%
 print("bias  f = sigmoid(bias)   left after 30   left after 100")
@@ -192,9 +196,9 @@ assert left[1] < 1e-13 and 0.36 < left[np.log(99)] < 0.37 and left[10] > 0.99
 # %% [markdown]
 # ## Counting
 #
-# Nothing bounds the cell. `h` lies between -1 and 1, but `c` may grow, by up to 1 a step. With $f = i =
-# 1$ and $g = \pm 1$ it *counts*. Sigmoid and tanh of 50 are 1 to the last bit, so it counts
-# exactly. Here a letter "a" is +1, and a "b" is -1: 1000 times a, then 1000 times b.
+# The cell has no bound. `h` lies between -1 and 1, but `c` may grow, by up to 1 a step. With
+# $f = i = 1$ and $g = \pm 1$ it *counts*. Sigmoid and tanh of 50 are 1 to the last bit, so it
+# counts exactly. Here a letter "a" is +1, and a "b" is -1: 1000 times a, then 1000 times b.
 
 # %%
 counter = one_unit(2, i=50, f=50, g=0, o=50)
@@ -213,12 +217,12 @@ assert np.array_equal(c, np.cumsum(np.repeat([1, -1], n)))  # equal, not nearly 
 assert c[-1] == 0 and h[n] == h[n // 2] == 1  # but tanh(c) cannot tell 500 from 999
 
 # %% [markdown]
-# Left: the cell, right: the output, both over the steps. The cell comes back to exactly 0, so that it can
-# tell $a^n b^n$ from $a^n b^{n+1}$ for any `n` that a float can count to. The output shows only
-# whether the count is far from 0: it is flat nearly everywhere.
+# Left: the cell. Right: the output. Both are drawn over the steps. In the end the cell is exactly 0
+# again, so it can tell $a^n b^n$ from $a^n b^{n+1}$ for any `n` that a float can count to. The
+# output shows only whether the count is far from 0, because it is flat nearly everywhere.
 #
-# What does this cost? Four blocks of weights instead of one, and all that the backward pass will need
-# has to be kept in between. Both can be counted exactly:
+# What does this cost? There are four blocks of weights instead of one. And all that the backward
+# pass needs must be kept until then. Both can be counted exactly:
 
 # %%
 T, B, D, H = 100, 1, 10, 64
@@ -265,9 +269,10 @@ exercises.check(lstm_step)
 #
 # ## Where to begin: the bias of the forget gate
 #
-# Now the opening question as a task to be learnt. At each step a number in -1...1 comes in; the first
-# one is marked; at the end it is asked for. Who does not know answers 0, and has a mean squared error of
-# 1/3. The table above says what an untrained LSTM has left of the number.
+# Now the opening question as a task to learn. At each step a number from -1 to 1 comes in. The
+# first one is marked, and at the end it is asked for. Without knowing it, the best answer is 0,
+# with a mean squared error of 1/3. The table above says how much of the number an untrained LSTM
+# has left.
 #
 # **Predict, then run:** which biases learn it over 30 steps, and which over 100?
 
@@ -326,32 +331,35 @@ axes[0].set_ylabel("error on new sequences")
 plt.show()
 
 # %% [markdown]
-# Across: epochs. Up: the mean squared error on new sequences, logarithmic, a line for each seed; the
-# black line is "always 0". With a bias of 0 half of everything is gone at each step, and nothing is
-# learnt within these 400 batches. A bias of 1, the library's default (`forget_bias=1.0`), is enough for
-# 30 steps, and not for 100. Compare the table further up: what is left of the number, and of its gradient
-# on the way along the cell, is $10^{-4}$ in the one case and $10^{-14}$ in the other.
+# Across: epochs. Up: the mean squared error on new sequences, logarithmic, a line for each seed;
+# the black line is "always 0". With a bias of 0, half of everything is gone at each step, and
+# nothing is learned within these 400 batches. A bias of 1, the library's default
+# (`forget_bias=1.0`), is enough for 30 steps, but not for 100. Compare the table further up. It
+# says what is left of the number, and of its gradient along the cell: $10^{-4}$ for 30 steps, and
+# $10^{-14}$ for 100.
 #
-# For 100 steps begin with a forget gate whose memory is 100 steps long: $f = 0.99$, a bias of $\ln 99$
-# (Tallec & Ollivier 2018 draw it at random from such a range). That makes it *possible*, not certain: a
-# line that stays on the black one is a seed that has not learnt it. A cell that forgets
-# nothing also keeps all the noise that `i` lets in, as you saw with the sliders.
+# For 100 steps, begin with a forget gate whose memory is 100 steps long: $f = 0.99$, a bias of
+# $\ln 99$ (Tallec & Ollivier 2018 draw it at random from such a range). That makes learning
+# *possible*, not certain: a line that stays on the black one is a seed that has not learned the
+# task. A cell that forgets nothing also keeps all the noise that `i` lets in, as you saw with the
+# sliders.
 #
 # ## The backward pass, derived
 #
-# Read the forward lines from the last to the first, and let each pass its gradient on to what stands on
-# its right side. `dname` is $\partial L/\partial\text{name}$. Two things come back from step $t+1$: what
-# $h_t$ did there, and what $c_t$ did there.
+# Read the forward lines from the last to the first. Each line passes its gradient on to what stands
+# on its right side. `dname` is $\partial L/\partial\text{name}$. Two gradients come back from step
+# $t+1$: one for what $h_t$ did there, and one for what $c_t$ did there.
 #
 # $h_t$ is an output, and an input of step $t+1$:
 #
 # $$dh_t = dy_t + da_{t+1} W_h^T$$
 #
-# $h = o * \tanh(c)$ passes on to $o$ and to $c$; $c$ was also seen by step $t+1$, as $f_{t+1} * c_t$:
+# $h = o * \tanh(c)$ passes its gradient on to $o$ and to $c$. Step $t+1$ used $c$ too, as
+# $f_{t+1} * c_t$:
 #
 # $$do = dh * \tanh(c) \qquad dc_t = dc_{t+1} * f_{t+1} + dh * o * (1 - \tanh(c)^2)$$
 #
-# $c = f * c_{t-1} + i * g$ passes on to each factor the other one:
+# In $c = f * c_{t-1} + i * g$, each factor gets $dc$ times the other factor:
 #
 # $$di = dc * g \qquad df = dc * c_{t-1} \qquad dg = dc * i \qquad dc_{t-1}: \; dc * f$$
 #
@@ -360,10 +368,11 @@ plt.show()
 # $$da_i = di * i (1 - i) \qquad da_f = df * f (1 - f) \qquad da_g = dg * (1 - g^2) \qquad
 # da_o = do * o (1 - o)$$
 #
-# The rest is as in the vanilla network, with the four side by side as $da$.
+# The rest is as in the vanilla network, with the four side by side as $da$. Line by line, all of
+# this is [`lstm_step_backward`](../minirnn/cells/textbook.py). (Do exercise 2 before you look.)
 #
-# `mr.trace` takes all of these numbers out of the library's backward pass. Let us hold each equation
-# against them, at all steps at once.
+# `mr.trace` returns all of these numbers from the library's backward pass. Let us compare each
+# equation with them, at all steps at once.
 
 # %%
 T, B, D, H = 12, 3, 2, 4
@@ -391,9 +400,10 @@ for name, (library, ours) in equations.items():
 assert mr.gradcheck(layer, x[:4]).ok  # and the library's against measured slopes
 
 # %% [markdown]
-# Look at the path from cell to cell once more: $dc_{t-1}$ gets $dc_t * f_t$. No matrix, no derivative of a
-# tanh. What a gradient loses on this path is what the number itself lost on its way: $f$ a step.
-# Measured, with a loss at the last of 60 steps and untrained networks:
+# Look at the path from cell to cell once more: $dc_{t-1}$ gets $dc_t * f_t$. No matrix, no
+# derivative of a tanh. On this path a gradient loses as much as the number itself lost on its way:
+# a factor of $f$ at each step. Here it is measured, with a loss at the last of 60 steps and
+# untrained networks:
 
 # %%
 steps, norms, along = rng.normal(size=(60, 8, 2)), {}, {}
@@ -431,16 +441,17 @@ for name in norms:
     print(f"; along the cell alone {a_step(along[name])}" if name in along else "")
 
 # %% [markdown]
-# Across: the step. Up: the size of the gradient, logarithmic. Along the cell alone it is about $f$ a
-# step; the sigmoid of 0, 1 and 3 is 0.5, 0.73 and 0.95. The whole gradient loses less, or even grows, because
-# some of it comes back through $h$, the gates and $W_h$, as in a vanilla network.
+# Across: the step. Up: the size of the gradient, logarithmic. Along the cell alone, the factor is
+# about $f$ a step; the sigmoid of 0, 1 and 3 is 0.5, 0.73 and 0.95. The whole gradient loses less,
+# or even grows, because some of it comes back through $h$, the gates and $W_h$, as in a vanilla
+# network.
 
 # %% [markdown]
-# **Exercise 2.** Write the middle of it, for one step. All arguments are $(B, H)$: `dh` is the whole
-# gradient of $h_t$; `dc` is what step $t+1$ handed back to $c_t$ (its $dc * f$, so the way through $h_t$
-# is still to be added); then the values kept from the forward pass. Return `da` $(B, 4H)$ in the order
-# i f g o, and `dc_prev` $(B, H)$, which is handed to step $t-1$. The checker shuts gates to see which part
-# of yours is wrong.
+# **Exercise 2.** Write the middle of it, for one step. All arguments are $(B, H)$: `dh` is the
+# whole gradient of $h_t$; `dc` is what step $t+1$ handed back to $c_t$ (its $dc * f$, so you must
+# still add the way through $h_t$). Then come the values kept from the forward pass. Return `da`
+# $(B, 4H)$ in the order i f g o, and `dc_prev` $(B, H)$, which is handed to step $t-1$. The checker
+# shuts gates to see which part of your answer is wrong.
 
 
 # %% tags=["exercise"]
@@ -465,14 +476,15 @@ exercises.check(lstm_step_backward)
 # %% [markdown]
 # ## Peepholes: gates that see the cell
 #
-# The gates see $x_t$ and $h_{t-1}$. If the output gate is shut, $h$ is 0, and *the gates are blind*: the
-# cell may hold 1 or 4, they cannot know. Peepholes (Gers & Schmidhuber 2000) let them look:
+# The gates see $x_t$ and $h_{t-1}$. If the output gate is shut, $h$ is 0, and
+# *the gates are blind*: they cannot know whether the cell holds 1 or 4. Peepholes (Gers &
+# Schmidhuber 2000) let the gates see the cell:
 #
 # $$a_i \mathrel{+}= p_i * c_{t-1} \qquad a_f \mathrel{+}= p_f * c_{t-1} \qquad a_o \mathrel{+}= p_o *
 # c_t$$
 #
-# With that, one unit without any input can be a clock. It counts; `o` opens when the count is 5, since $a_o
-# = 40 c - 180$; and `f` shuts at the step after, since $a_f = 180 - 40 c_{t-1}$.
+# With peepholes, one unit without any input can be a clock. It counts. `o` opens when the count is
+# 5, since $a_o = 40 c - 180$. `f` shuts at the step after, since $a_f = 180 - 40 c_{t-1}$.
 
 # %%
 clock = mr.LSTM(1, 1, peephole=True, rng=0)
@@ -497,17 +509,18 @@ for held in (1.0, 4.0):
 assert np.array_equal(blind[1.0], blind[4.0])
 
 # %% [markdown]
-# Across: the step. Up: the cell counts from 1 to 5, the output gate opens at 5, the forget gate shuts for
-# the step after. Without peepholes and with a shut output gate all four gates are the same for `c = 1`
-# and `c = 4` (the last lines check it). `LSTM(..., peephole=True)` has them. Most libraries have not.
+# Across: the step. Up: the cell counts from 1 to 5, the output gate opens at 5, the forget gate
+# shuts for the step after. Without peepholes and with a shut output gate all four gates are the
+# same for `c = 1` and `c = 4` (the last lines check it). `LSTM(..., peephole=True)` has them. Most
+# libraries do not.
 #
 # ## What is each part good for?
 #
-# Take one part away and train again (Greff et al. 2017 did so on three large tasks). Our task
-# is the one from above, 30 steps, forget bias 1: `LSTMVariant` has the variants, which
-# [`VARIANTS`](../minirnn/cells/lstm_variants.py) lists.
+# Take one part away and train again (Greff et al. 2017 did so on three large tasks). Our task is
+# the one from above, with 30 steps and a forget bias of 1. `LSTMVariant` is the layer;
+# [`VARIANTS`](../minirnn/cells/lstm_variants.py) lists what can be taken away.
 #
-# **Predict, then run:** which part can this task not do without?
+# **Predict, then run:** which part does this task really need?
 
 
 # %%
@@ -537,11 +550,12 @@ assert ablation["f = 1 - i"] > 0.3 and all(
 )
 
 # %% [markdown]
-# A bar a variant; the bar's end is the error, logarithmic; the black line is "always 0". None of the
-# *parts* is needed here: not even a forget gate, since nothing ever has to be forgotten. What fails is
-# $f = 1 - i$ as it begins: both gates start at 0.5, and the number is gone. The last bar shows that the
-# coupling is not to blame. It begins with $f = 0.73$, and learns. One task and one seed are not a verdict on
-# the LSTM. They do show what to ask of any ablation: was it the part, or was it where the rest began?
+# There is one bar for each variant. The end of the bar is the error, logarithmic; the black line is
+# "always 0". None of the *parts* is needed here: not even a forget gate, since nothing ever has to
+# be forgotten. Only $f = 1 - i$ with its usual start fails: both gates begin at 0.5, and the number
+# is gone. The last bar shows that the coupling is not to blame. It begins with $f = 0.73$, and
+# learns. One task and one seed are not a verdict on the LSTM. But they show what to ask of any
+# ablation: was it the missing part, or was it where the rest began?
 #
 # ## Read next
 #
@@ -554,6 +568,6 @@ assert ablation["f = 1 - i"] > 0.3 and all(
 # - Tallec & Ollivier 2018, *Can recurrent neural networks warp time?*: biases from time constants.
 # - [Chapter 8](08_gru.ipynb) takes $f = 1 - i$ seriously.
 #
-# **A question without an answer here:** the cell counts exactly only because its weights are huge. Training
-# ends with weights of ordinary size, and a count that drifts. How would you make a network prefer exact
-# counting, without telling it to count?
+# **A question without an answer here:** the cell counts exactly only because its weights are huge.
+# Training ends with weights of ordinary size, and a count that is less and less exact. How would
+# you make a network prefer exact counting, without telling it to count?

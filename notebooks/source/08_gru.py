@@ -5,8 +5,8 @@
 # gates: one to write, one to forget, one to show. Could *one* gate decide both what to keep and what
 # to write? And if two libraries both have a "GRU", can you carry weights from one to the other?
 #
-# You need: chapter 7. You will write one step, and find out why the same weights mean two different
-# networks.
+# You need: chapter 7. You will write one step, and find out how the same weights can mean two
+# different networks.
 
 # %%
 import time
@@ -25,19 +25,20 @@ rng = np.random.default_rng(0)
 # ## One gate between the old and the new
 #
 # Cho et al. (2014) let a single gate $z$, the *update* gate, choose between the old state and a
-# candidate $n$, unit by unit:
+# candidate $n$, for each unit:
 #
 # $$h_t = (1 - z) * n + z * h_{t-1}$$
 #
-# With $z = 1$ the unit keeps what it has, with $z = 0$ it takes the candidate, in between it takes
-# some of both. Keeping and writing share one number, so what is kept is not written: the LSTM's
-# $f$ and $i$ tied by $i = 1 - f$. There is no cell; the state itself is the conveyor belt.
+# With $z = 1$ the unit keeps what it has. With $z = 0$ it takes the candidate. In between it takes
+# some of both. Keeping and writing share one number, so the more is kept, the less is written. This
+# is the LSTM with $f$ and $i$ tied by $i = 1 - f$. There is no cell; the state itself is the
+# conveyor belt.
 #
-# (Half of the texts have $z$ and $1 - z$ the other way round. Here $z$ keeps, as in the code of
-# PyTorch and Keras.)
+# (About half of the texts have $z$ and $1 - z$ the other way round. Here $z$ means "keep", as in
+# the code of PyTorch and Keras.)
 #
-# Before anything is learned: what does a fixed $z$ do to a signal? `exercises.play` gives you a
-# slider where there is one; the committed picture has $z = 0.9$.
+# Before anything is learned: what does a fixed $z$ do to a signal? If your notebook can show a
+# slider, `exercises.play` gives you one. The picture that came with the notebook has $z = 0.9$.
 
 # %%
 steps = np.arange(60)
@@ -62,22 +63,22 @@ exercises.play(draw, z=(0.0, 0.99, 0.9))
 assert smoothed(0.0)[20] == 1 and smoothed(1.0).max() == 0 and 0 < smoothed(0.9)[35] < 1
 
 # %% [markdown]
-# Across: steps. Up: the candidate (orange) and the state (blue). A fixed $z$ is a running average: it
-# follows late, and forgets with $z^t$. What makes the GRU a memory is that $z$ is *computed*, anew at
+# Across: steps. Up: the candidate (orange) and the state (blue). A fixed $z$ makes a running
+# average: it follows late, and forgets with $z^t$. The GRU is a memory because $z$ is *computed* at
 # each step, from the input and the state.
 #
 # ## The whole step
 #
-# The candidate should sometimes ignore the past, to start afresh. That is what the *reset* gate $r$
-# is for:
+# Sometimes the candidate should ignore the past, and start again from nothing. That is what the
+# *reset* gate $r$ is for:
 #
 # $$r = \sigma(x_t W_{xr} + h_{t-1} W_{hr} + b_r) \qquad z = \sigma(x_t W_{xz} + h_{t-1} W_{hz} + b_z)$$
 #
 # $$n = \tanh(x_t W_{xn} + b_n + r * (h_{t-1} W_{hn} + b_{hn})) \qquad h_t = (1 - z) * n + z * h_{t-1}$$
 #
 # The columns of `W_x`, `W_h` and `b` are stored side by side in the order r, z, n
-# ([`gru_step`](../minirnn/cells/gru.py)). The second bias $b_{hn}$ cannot be merged into $b_n$,
-# because $r$ multiplies it and not the other.
+# ([`gru_step`](../minirnn/cells/textbook.py), in plain NumPy). The second bias $b_{hn}$ cannot be
+# merged into $b_n$, because $r$ multiplies $b_{hn}$ but not $b_n$.
 #
 # **Predict:** with all weights and biases zero, and $h_{t-1} = 1$, what is $h_t$?
 #
@@ -105,7 +106,7 @@ exercises.check(gru_step)
 
 # %% [markdown]
 # Stuck? `exercises.hint("gru_step")`, then `2`, then `3`. The answer to the question: all sums are
-# zero, so $r = z = 1/2$ and $n = \tanh(0) = 0$; half of the old state is left.
+# zero, so $r = z = 1/2$ and $n = \tanh(0) = 0$. Half of the old state is left.
 
 # %%
 cell = mr.GRU(1, 1, rng=0)
@@ -150,7 +151,8 @@ for t in (3, 9, 16):
 # Across: steps, a `!` where the flag is 1. Light blue: $z$, down only at the flags. Green: the candidate,
 # which follows the value all the time. Black: the state, which moves only where $z$ is down.
 #
-# **Try:** set `b[0] = -10` and give $n$ some weight from the state. What does the reset gate do to it?
+# **Try:** set `b[0] = -10` and give $n$ some weight from the state. What does the reset gate do
+# now?
 #
 # ## Two GRUs under one name
 #
@@ -162,8 +164,8 @@ for t in (3, 9, 16):
 #
 # $$\text{after:} \quad n = \tanh(x_t W_{xn} + b_n + r * (h_{t-1} W_{hn} + b_{hn}))$$
 #
-# The second was invented for speed: $h_{t-1} W_h$ is one product for all three, while "before" must
-# wait for $r$ and then multiply once more.
+# The second was invented for speed: $h_{t-1} W_h$ is one product for all three gates, while
+# "before" must wait for $r$ and then multiply once more.
 #
 # **Predict:** with one unit ($H = 1$), is there a difference? With two?
 
@@ -185,11 +187,12 @@ for H in (1, 2, 8):
     assert (abs(a - b).max() < 1e-12) == (H == 1)
 
 # %% [markdown]
-# With one unit $r h W = r (h W)$, and the two agree to rounding. With two or more, $r$ is a vector:
-# before the product it scales what each unit *sends*, after it what each unit *gets*. Both networks
-# learn, but weights learned for one are wrong for the other. How wrong? We train one and run the
-# other with its weights, on a task with memory: which of four orders did two marked symbols have,
-# among noise ([`temporal_order`](../minirnn/datasets/synthetic.py)); guessing is right in 25 %.
+# With one unit $r h W = r (h W)$, and the two agree up to rounding. With two or more, $r$ is a
+# vector. Before the product it scales what each unit *sends*; after the product it scales what each
+# unit *gets*. Both networks learn, but weights learned for one are wrong for the other. How wrong?
+# We train one and run the other with its weights. The task needs memory: among noise there are two
+# marked symbols, and the question is which of four orders they had
+# ([`temporal_order`](../minirnn/datasets/synthetic.py)). Guessing is right in 25 %.
 #
 # **Predict, then run:** how many per cent are still right?
 
@@ -236,12 +239,12 @@ assert table[:, :2, 0].min() > 95
 assert np.all(table[:, 2, 1] > 3 * table[:, 0, 1]) and table[:, 2, 0].min() < 90
 
 # %% [markdown]
-# Both variants learn the task. Carried over, the loss is ten to a thousand times as large and more, and
-# the answers are anything from still right to wrong in many cases. That is the worst kind of bug: no
-# error, often no visible harm, and once in a while a network that fails. A saved weight matrix does
-# not say which variant it belongs to.
+# Both variants learn the task. With weights carried over, the loss is ten to a thousand times as
+# large, or more. Sometimes the answers are still right, sometimes many of them are wrong. That is
+# the worst kind of bug: there is no error message, often no visible harm, and sometimes a network
+# that fails. A saved weight matrix does not say which variant it belongs to.
 #
-# ## Carrying weights over, rightly
+# ## Carrying weights over correctly
 #
 # Between libraries three more things differ: the order of the gates (Keras has z, r, n), whether a
 # matrix is stored transposed (PyTorch: `weight_ih_l0` is $(3H, D)$), and the number of biases
@@ -266,9 +269,9 @@ def from_keras_order(W):
 exercises.check(from_keras_order)
 
 # %% [markdown]
-# [`to_torch`](../minirnn/exchange/weights.py) and its three sisters do all of it, with plain arrays
-# and without these libraries. The outputs there are held to ours in `tests/exchange/test_exchange.py`; here we
-# look at the layout, and go there and back.
+# [`to_torch`](../minirnn/exchange/weights.py) and the three functions beside it do all of this,
+# with plain arrays and without these libraries. `tests/exchange/test_exchange.py` checks that the
+# outputs there are the same as ours. Here we look at the layout, and go there and back.
 
 # %%
 gru = mr.GRU(3, 2, rng=0)
@@ -284,8 +287,8 @@ assert all(np.allclose(one.forward(x)[0], gru.forward(x)[0], atol=1e-14) for one
 assert exchange.from_keras(exchange.to_keras(mr.GRU(3, 2, "before")), "GRU").reset == "before"
 
 # %% [markdown]
-# Keras' bias has two rows, $(2, 3H)$, for "after", and one for "before": from that shape alone
-# `from_keras` knows which variant it has before it.
+# Keras' bias has two rows, $(2, 3H)$, for "after", and one for "before": from this shape alone,
+# `from_keras` knows which variant it is.
 #
 # ## What it costs
 #
@@ -324,8 +327,9 @@ plt.show()
 #
 # ## Is it as good?
 #
-# The fair comparison is with the same number of *parameters*, not of units: 48 units of the RNN, 26
-# of the GRU, 22 of the LSTM have nearly the same. Three seeds each, and the loss while they learn.
+# A fair comparison has the same number of *parameters*, not of units: 48 units of the RNN, 26 of
+# the GRU and 22 of the LSTM have nearly the same number. We take three seeds each, and look at the
+# loss while they learn.
 
 # %%
 sizes = {"RNN": 48, "GRU": 26, "LSTM": 22}
@@ -354,9 +358,10 @@ assert min(scores["GRU"]) > 90 and max(np.ptp(s) for s in scores.values()) > 5
 
 # %% [markdown]
 # Across: training. Up: the loss; the grey line is guessing. All GRUs and all vanilla networks have
-# learned the task; one LSTM at least has not. Look at the ranges: seeds of one kind of cell differ by more than some kinds do. Do not conclude from
-# three seeds that GRUs beat LSTMs, or the other way round: larger studies (Chung et al. 2014; Jozefowicz et al. 2015; Greff et al. 2017) find
-# that it depends on the task, and that an LSTM whose forget bias starts at 1 is hard to beat.
+# learned the task; one LSTM at least has not. Look at the ranges: seeds of one kind of cell differ
+# by more than some kinds do. Do not conclude from three seeds that GRUs beat LSTMs, or LSTMs beat
+# GRUs: larger studies (Chung et al. 2014; Jozefowicz et al. 2015; Greff et al. 2017) find that it
+# depends on the task, and that an LSTM whose forget bias starts at 1 is hard to beat.
 #
 # What does its update gate do when it has learned? We look at one sequence, at the unit whose $z$
 # moves most.
@@ -375,10 +380,11 @@ print(
 assert 0 <= shut.mean() <= 1 and np.std(traced["z"][:, 0, unit]) > 0.1
 
 # %% [markdown]
-# Across: the sequence, with the two marked symbols (X or Y) written where they come. Orange and light
-# blue are $r$ and $z$ of this unit, black its state. It is not what our latch did: hardly any $z$ is ever
-# near 1, so that a state is written anew at most steps, and what must last is carried by $W_h$, as in a
-# vanilla network. How a network solves a task need not be how we would.
+# Across: the sequence, with the two marked symbols (X or Y) written where they come. Orange and
+# light blue are $r$ and $z$ of this unit, black its state. The unit does not work like the one that
+# we set by hand. Hardly any $z$ is ever near 1, so the state is written again at most steps, and
+# $W_h$ carries what must last, as in a vanilla network. A network may solve a task in another way
+# than we would.
 #
 # ## Read next
 #
@@ -388,7 +394,9 @@ assert 0 <= shut.mean() <= 1 and np.std(traced["z"][:, 0, unit]) > 0.1
 #   sequence modeling*.
 # - Jozefowicz, Zaremba & Sutskever 2015, *An empirical exploration of recurrent network
 #   architectures*: ten thousand cells, and none that is clearly better.
-# - The backward pass of both variants, line by line: [`gru_backward`](../minirnn/cells/gru.py).
+# - The backward pass of both variants, line by line:
+#   [`gru_step_backward`](../minirnn/cells/textbook.py). Compiled:
+#   [`gru_backward`](../minirnn/cells/gru.py).
 #
 # **A question without an answer here:** the GRU ties keeping and writing by $i = 1 - f$. An LSTM's
 # cell can count, adding 1 at each step without forgetting ([chapter 7](07_lstm.ipynb)). Can a GRU

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 9. Forecasting
 #
-# **The question.** A network forecasts the airline passengers of next month. In the picture its line
-# lies nearly on the true one. Its error is some 50 thousand passengers. Is that good?
+# **The question.** A network forecasts the airline passengers of next month. In the picture its
+# line lies nearly on the true one. Its error is about 50 thousand passengers. Is that good?
 #
 # You need: the LSTM of [chapter 7](07_lstm.ipynb), as a box that reads a sequence. You will cut a
-# series into windows, scale it without looking ahead, let a forecaster run on its own forecasts, and
-# measure four ways of fooling yourself.
+# series into windows, scale it without looking ahead, let a forecaster run on its own forecasts,
+# and measure four ways to fool yourself.
 
 # %%
 import matplotlib.pyplot as plt
@@ -22,21 +22,22 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The series, and three forecasts that cost nothing
 #
-# 144 months, in thousand passengers. The first 80 % are for training; the last 28 months are the
-# test, and nothing that we choose may depend on them.
+# There are 144 months, in thousand passengers. The first 80 % are for training. The last 28 months
+# are the test, and none of our choices may depend on them.
 #
-# Any score needs something beside it. Three forecasts need no network at all:
+# A score means something only beside another score. Three forecasts need no network at all:
 #
 # $$\hat y_t = y_{t-1} \qquad\qquad \hat y_t = y_{t-12} \qquad\qquad
 # \hat y_t = y_{t-12} \, \frac{y_{t-1}}{y_{t-13}}$$
 #
 # *Persistence*: as last month. *Season*: as the same month last year. *Season and growth*: the same
-# month last year, times the growth over the year that was seen last. To compare errors $e$ with those
-# of persistence, $b$, we use the **skill**, the share of the squared error that is taken away:
+# month last year, times the growth over the year that was seen last. To compare errors $e$ with
+# those of persistence, $b$, we use the **skill**: the share of the squared error that the forecast
+# takes away.
 #
 # $$\text{skill} = 1 - \frac{\text{mean}(e^2)}{\text{mean}(b^2)}$$
 #
-# 1 is perfect, 0 is as good as persistence, below 0 is worse.
+# 1 is perfect, 0 is as good as persistence, and below 0 is worse.
 
 # %%
 months, y = airline.load()
@@ -108,9 +109,10 @@ exercises.check(cut_windows)
 # %% [markdown]
 # ## Scaling
 #
-# Networks start with weights below 1, and their gates are steep around 0. So the series is
-# scaled: $s = (y - \text{mean}) / \text{std}$, by the mean and the standard deviation. **Of what?** In
-# the real world, at the split, the future is not there yet. So: of the training part.
+# Networks start with weights below 1, and their gates are steep around 0. So the series is scaled
+# by the mean and the standard deviation: $s = (y - \text{mean}) / \text{std}$.
+# **But the mean of what?** In the real world, at the split, the future is not there yet. So it must
+# be the mean of the training part.
 #
 # **Exercise 2.** `series` is $(N,)$, the training part is everything before index `split`. Return the
 # whole series, scaled, and the two numbers `mean` and `std` that undo it.
@@ -133,9 +135,9 @@ exercises.check(scale)
 # %% [markdown]
 # ## A picture that looks good
 #
-# The network of many introductions: an LSTM reads the window, a linear layer makes the forecast of
-# its last state, $\hat s = h_T W + b$. First with windows of a single month. (The notebook does not
-# need your answers; it cuts its windows with a function of NumPy's.)
+# This is the network of many introductions: an LSTM reads the window, and a linear layer makes the
+# forecast from its last state, $\hat s = h_T W + b$. We begin with windows of a single month. (The
+# notebook does not need your answers. It cuts its windows with a function of NumPy.)
 
 
 # %%
@@ -172,8 +174,9 @@ plot.forecast(
 plt.show()
 
 # %% [markdown]
-# Across: the months. Up: the truth (black) and the forecasts (orange), each made one month ahead. It
-# has learned the growth and the season, and foresees the peaks of years it never saw. Has it?
+# Across: the months. Up: the truth (black) and the forecasts (orange), each made one month ahead.
+# It has learned the growth and the season, and foresees the peaks of years that it never saw. Or
+# has it?
 #
 # **Predict, then run.** Below are two forecasts of the last two years. One is the network, one is
 # persistence: last month's number, copied. Which is which? And what is wrong with both?
@@ -211,7 +214,7 @@ assert -0.1 < gain < skill(naive["season"] - y[test], y[test - 1] - y[test])
 
 # %% [markdown]
 # Across: how far the truth is moved. Up: the error. The forecast for month $t$ is a much better
-# forecast of month $t - 1$, which was its input. In figures, it is hardly better than the copy, and
+# forecast of month $t - 1$, which was its input. In numbers, it is hardly better than the copy, and
 # worse than last year's number.
 #
 # So the first rule: **no picture and no score without a naive forecast beside it.** If a plot of a
@@ -219,7 +222,8 @@ assert -0.1 < gain < skill(naive["season"] - y[test], y[test - 1] - y[test])
 #
 # ## A longer window, and three seeds
 #
-# One month cannot tell the season. Twelve can. A single run says little, so there are three.
+# From one month you cannot see the season. From twelve you can. A single run says little, so there
+# are three.
 
 # %%
 runs = [train(s, 12, split, seed) for seed in (0, 1, 2)]
@@ -235,18 +239,18 @@ assert min(each) > 2 * rmse(naive["season and growth"] - y[test])
 
 # %% [markdown]
 # In the training months the errors are less than half of persistence's. In the test months the
-# network is no better than persistence, on average, worse than *season*, and more than twice as far off as *season and
-# growth*, which has no weights at all. The range over seeds is wide: with one run each, you could
-# report nearly what you like.
+# network is, on average, no better than persistence. It is worse than *season*, and its error is
+# more than twice that of *season and growth*, which has no weights at all. The range over seeds is
+# wide: with one run each, you could report nearly any result you like.
 #
 # ## Free-running
 #
-# So far, each forecast was made of true values. To know a year ahead, the forecaster must go on from
-# its own forecasts: predict a month, append it to the window, drop the oldest, predict again.
+# So far, each forecast was made from true values. To see a year ahead, the forecaster must go on
+# from its own forecasts: predict a month, append it to the window, drop the oldest, predict again.
 #
-# **Exercise 3.** `step(window)` takes the last values $(T,)$, the newest at the end, and returns the
-# next one. `first` is the window $(T,)$ to begin with. Return $n$ forecasts $(n,)$; the window always
-# keeps its length.
+# **Exercise 3.** `step(window)` takes the last values $(T,)$, the newest at the end, and returns
+# the next one. `first` is the window $(T,)$ to begin with. Return $n$ forecasts $(n,)$. The window
+# always keeps its length.
 
 
 # %% tags=["exercise"]
@@ -270,7 +274,8 @@ exercises.check(free_run_by_hand)
 # In the library this is [`free_run`](../minirnn/generate.py), for models that answer at every step;
 # they need no window, since the state goes on.
 #
-# **Predict, then run:** what does the network that sees one month only look like when it runs free?
+# **Predict, then run:** what will the forecasts of the network with one month look like when it
+# runs free?
 
 
 # %% tags=["cover"]
@@ -315,22 +320,23 @@ assert abs(wide / rmse(free["season, repeated"] - y[test]) - 1) < 0.15
 
 # %% [markdown]
 # Across: the months around the split. Up: passengers; of the three runs with 12 months the first is
-# drawn. The network with one month settles on a constant: it *never knew a season*, it was told each
-# month where the series stood. Those with 12 months do have a season of their own; they are about as
-# far off as last year's season, repeated. A free run shows what a model knows; a one-step forecast
-# shows what it was told.
+# drawn. The network with one month ends at a constant: it *never knew a season*, it only got to
+# know each month where the series was. Those with 12 months do have a season of their own. Their
+# error is about that of last year's season, repeated. A free run shows what a model knows. A
+# one-step forecast shows what its input tells it.
 #
 # ## Take the season out
 #
-# What is hard for the network is easy for a pencil. The growth over the year,
+# What is hard for the network is easy with a pencil. The growth over the year,
 #
 # $$u_t = \log y_t - \log y_{t-12}$$
 #
-# has the season taken out; the logarithm turns a season that grows in proportion into one
-# that is added. The network forecasts by how much $u$ *changes*, $\hat u_t = u_{t-1} + \text{std}_u \, \hat v_t$
-# ($\hat v_t$ is its answer, $\text{std}_u$ the standard deviation of $u$ in the training part),
-# and the forecast of $y$ is $\hat y_t = y_{t-12} \exp(\hat u_t)$. With a change of 0 this is *season
-# and growth*: the network begins at the best baseline and is asked for the rest.
+# has no season any more. (The logarithm turns a season that grows in proportion into one that is
+# added.) The network forecasts by how much $u$ *changes*,
+# $\hat u_t = u_{t-1} + \text{std}_u \, \hat v_t$ ($\hat v_t$ is its answer, $\text{std}_u$ the
+# standard deviation of $u$ in the training part), and the forecast of $y$ is
+# $\hat y_t = y_{t-12} \exp(\hat u_t)$. With a change of 0 this is *season and growth*. So the
+# network begins at the best baseline, and has to learn only the rest.
 
 # %%
 u = np.append(np.full(12, np.nan), np.log(y[12:] / y[:-12]))
@@ -342,8 +348,9 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# Across: the months. Up, on the left the series, on the right its growth over the year, in which no
-# season is to be seen. The training is stopped early, by the last two years *of the training part*.
+# Across: the months. Up, on the left the series, on the right its growth over the year, in which
+# you see no season. The training is stopped early; the last two years *of the training part* decide
+# when.
 
 
 # %%
@@ -427,17 +434,19 @@ assert all(e.max() > 2 * e.min() for k, e in year.items() if "repeated" not in k
 
 # %% [markdown]
 # Across: the beginning. Up: the error over the following year. From one beginning to another it
-# moves by a factor of two and more, for both.
+# changes by a factor of two and more, for both.
 #
 # Now read all three results together. The errors are less than 0.6 of those of the best network
-# before. But *season and growth* is within a tenth one month ahead; it was ahead in the one free run
-# from the split; over all beginnings the errors of the network are 10 to 30 % lower on average. (They overlap, so they are far
-# fewer than 17 independent ones.) Most of the gain came from the differencing, a little from the
-# network; a table without that row would have sold you an LSTM, and one with a single free run a rule.
+# before. But one month ahead, *season and growth* comes within a tenth of the network. In the one
+# free run from the split it was better. Over all beginnings, the errors of the network are 10 to 30
+# % lower on average. (These runs overlap, so they are worth far fewer than 17 independent ones.)
+# Most of the gain came from the differencing, and a little from the network. A table without that
+# row would have sold you an LSTM; a table with a single free run would have sold you a rule.
 #
 # ## Prices
 #
-# Now a share: Microsoft, 2012 to 2017, the mean of the day's open, high, low and close.
+# Now the price of a share: Microsoft, 2012 to 2017, the mean of the day's open, high, low and
+# close.
 
 # %%
 if files.local("msft/MSFT_2012_2017.csv") is not None:
@@ -479,15 +488,15 @@ for part, at in {"training": np.arange(10, cut), "test": after}.items():
 assert e > 3 * b
 
 # %% [markdown]
-# Across: the days. Up: dollars. In training the two lines cannot be told apart. In the test part the
-# network stays behind, further and further, and its error is many times that of persistence.
+# Across: the days. Up: dollars. In training you cannot tell the two lines apart. In the test part
+# the network falls behind, further and further, and its error is many times that of persistence.
 #
 # The reason is in the equations. $h$ is an output gate times a tanh, so each $|h_k| < 1$, and
 #
 # $$|\hat s| = |h W + b| \le \sum_k |W_k| + |b|$$
 #
-# There is a highest price that this network can say. Here is what it answers to ten days of the same
-# price:
+# There is a highest price that this network can forecast. Here is what it answers to ten days of
+# the same price:
 
 # %%
 asked = np.linspace(0, 2 * price.max(), 200)
@@ -510,10 +519,10 @@ assert (
 )
 
 # %% [markdown]
-# Across: the price that was, up: the forecast; grey is the range of the training part. Inside it, the
-# network has learned persistence (blue). Outside it flattens, like every gate and tanh in it. Scaling
-# cannot mend that; predicting *changes* can, since tomorrow's changes are about as large as
-# yesterday's.
+# Across: the price of the ten days. Up: the forecast. Grey is the range of the training part.
+# Inside this range, the network has learned persistence (blue). Outside, it becomes flat, like
+# every gate and tanh in it. Scaling cannot repair that. Predicting *changes* can, since tomorrow's
+# changes are about as large as yesterday's.
 
 # %%
 change = np.diff(price, prepend=price[0])
@@ -539,20 +548,20 @@ assert (
 
 # %% [markdown]
 # A skill of a few hundredths. Before you buy shares: these are *means over a day*, and the mean
-# trails the close. Take a walk made of pure chance, four prices a day: its closing prices have changes
-# without correlation, its daily means have not (Working 1960). A correlation $r$ is worth a skill of
-# $r^2$, here some 0.04: the averaging is all that the network found, and nobody can trade at
-# yesterday's mean.
+# trails the close. Take a random walk with four prices a day. The changes of its closing prices
+# have no correlation, but the changes of its daily means do (Working 1960). A correlation $r$ is
+# worth a skill of $r^2$, here about 0.04. So the averaging is all that the network found, and
+# nobody can trade at yesterday's mean.
 #
 # Why persistence is hard to beat here: for a random walk, $y_t = y_{t-1} + \epsilon_t$ with
-# $\epsilon_t$ independent of the past, the best forecast *is* $y_{t-1}$; no network can have a skill
-# above 0, except by luck. Prices are near that for a reason: if yesterday's prices told tomorrow's,
-# somebody would have traded on it until they no longer did.
+# $\epsilon_t$ independent of the past, the best forecast *is* $y_{t-1}$; no network can have a
+# skill above 0, except by luck. Prices are nearly like that for a reason: if you could tell
+# tomorrow's prices from yesterday's, somebody would trade on that, until you no longer could.
 #
-# ## Four ways of fooling yourself
+# ## Four ways to fool yourself
 #
-# That makes random walks a fine laboratory. **The true skill of every forecaster is at most 0. Any
-# skill that we measure is our own mistake.** Four mistakes follow; each is measured as its author
+# This makes random walks a good laboratory. **The true skill of every forecaster is at most 0. Any
+# skill that we measure is our own mistake.** Here are four mistakes. Each is measured as its author
 # would report it, and then on data that had no part in it.
 #
 # **1. Scaling with the test part.** Many short walks, each scaled to 0..1 by its own minimum and
@@ -582,12 +591,12 @@ for leak in (False, True):
 assert measured[0] > 0.2 and measured[1] < -0.1
 
 # %% [markdown]
-# With the leak, a walk in which no 1 has come yet must end in a 1. The network reads that off, and the
-# skill is that of a liar's almanac: used without the future, it is worse than nothing.
+# With the leak, a walk in which no 1 has come yet must end in a 1. The network learns that, and so
+# its skill comes from the future itself. Used without the future, it is worse than nothing.
 #
-# **2. Validating on the test part.** Stop at the epoch at which the *test* error is lowest. **3. The
-# best seed.** Do it with 20 seeds and report the best one. The test part has 30 steps, about as many as
-# the airline's; the fresh data 5000.
+# **2. Validating on the test part.** Stop at the epoch at which the *test* error is lowest.
+# **3. The best seed.** Do it with 20 seeds and report the best one. The test part has 30 steps,
+# about as many as the airline's. The fresh data have 5000.
 
 # %%
 steps = rng.normal(size=5300)  # the changes of one long random walk
@@ -627,13 +636,13 @@ assert best[0] > found["stopped on\nthe test part"][0] > found["none of these"][
 assert best[0] > 0.02 and all(found[name][1] < 0 for name in list(found)[1:])
 
 # %% [markdown]
-# Each choice that looks at the test part lifts the reported number; the fresh one stays below 0.
-# With 30 test steps, chance alone makes differences of this size, and a search among epochs and seeds
-# finds them.
+# Each choice that looks at the test part raises the reported number. The skill on fresh data stays
+# below 0. With 30 test steps, chance alone makes differences of this size, and a search among
+# epochs and seeds finds them.
 #
 # **4. Shuffled windows.** Forecast 20 steps ahead from 20 values, and split the windows *at random*
-# into training and test. Neighbouring windows share 19 of their values and 19 of the 20 steps ahead.
-# Take the crudest model of all: look up the training window that is nearest, and answer what came
+# into training and test. Neighbouring windows share 19 of their values and 19 of the 20 steps
+# ahead. Take the simplest model of all: look up the nearest training window, and answer what came
 # after it. **Predict:** what is its skill on pure chance?
 
 # %%
@@ -665,8 +674,9 @@ for name, forecaster in {"nearest window": look_up, "LSTM": with_lstm}.items():
     assert measured[0] > 0.15 and measured[1] < 0
 
 # %% [markdown]
-# The look-up finds its neighbour from one step before or after, which has seen nearly the same
-# future. An LSTM learns some of that table by heart. In order, both are worse than nothing. All of it together:
+# The look-up finds the neighbour from one step before or after, which has seen nearly the same
+# future. An LSTM learns some of that table by heart. When the windows are split in order, both are
+# worse than nothing. All four mistakes together:
 
 # %%
 fig, ax = plt.subplots(figsize=(8.5, 3.2))
@@ -683,13 +693,13 @@ plt.show()
 
 # %% [markdown]
 # Across: the mistakes. Up: the skill; in all of these worlds the truth is 0 or less. Before you
-# believe a forecast, your own to begin with, ask: what does persistence score on the same steps? Was
-# anything (a mean, an epoch, a seed, a window) chosen with the test part in sight?
+# believe a forecast, and first of all your own, ask: what does persistence score on the same steps?
+# Was anything (a mean, an epoch, a seed, a window) chosen with the test part in sight?
 #
 # ## Read next
 #
 # - Box & Jenkins 1970, *Time Series Analysis: Forecasting and Control*: the airline series, and
-#   differencing as a craft.
+#   differencing in practice.
 # - Working 1960, *Note on the correlation of first differences of averages in a random chain*: the
 #   daily means.
 # - Makridakis, Spiliotis & Assimakopoulos 2018, *Statistical and machine learning forecasting methods:
@@ -697,7 +707,7 @@ plt.show()
 # - Kaufman, Rosset, Perlich & Stitelman 2012, *Leakage in data mining*.
 # - The same series as scripts: `minirnn airline`, `minirnn stock`; the code is
 #   [airline.py](../minirnn/experiments/airline.py) and [stock.py](../minirnn/experiments/stock.py).
-# - [Chapter 10](10_images.ipynb): sequences that are no series at all.
+# - [Chapter 10](10_images.ipynb): sequences that have nothing to do with time.
 #
 # **A question without an answer here:** we knew to take differences over 12 months because we looked
 # at the picture, test part included. Is that a leak? How would you find the season without looking,

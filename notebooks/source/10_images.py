@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 10. Images, row by row
 #
-# **The question.** An image has no time. Read it from the top to the bottom, a row at a step, and it
-# is a sequence. A network that reads it that way has only its state to remember the upper rows by.
-# After how many rows does it know which digit it is? And what does it know at the last one?
+# **The question.** An image has no time. But read it from the top to the bottom, one row at each
+# step, and it is a sequence. A network that reads it that way can remember the upper rows only in
+# its state. After how many rows does it know which digit it is? And what does it still know at the
+# last row?
 #
 # You need: the GRU of [chapter 8](08_gru.ipynb). You will turn images into sequences, write a
 # bidirectional layer, and see why its last output is the wrong one to take.
@@ -23,7 +24,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Digits of 8 by 8 pixels
 #
-# They come with the library: 1297 for training, and 500 of other writers for testing. A pixel is a
+# They come with the library: 1297 for training, and 500 by other writers for testing. A pixel is a
 # whole number from 0 to 16.
 
 # %%
@@ -38,7 +39,7 @@ plt.show()
 assert train.shape == (1297, 8, 8) and test.shape == (500, 8, 8) and train.max() == 16
 
 # %% [markdown]
-# One of each class: ink is dark. The sequence of an image is its rows: step $t$ is row $t$, and its
+# One of each class; ink is dark. The sequence of an image is its rows: step $t$ is row $t$, and its
 # inputs are the pixels of that row,
 #
 # $$x_{t,b,d} = \text{image}_{b,t,d} \; / \; 16$$
@@ -63,13 +64,13 @@ exercises.check(rows)
 # %% [markdown]
 # ## Reading a digit
 #
-# The GRU reads the rows; a linear layer makes ten numbers, one a class, of the last state, and the
-# softmax turns them into probabilities:
+# The GRU reads the rows. A linear layer makes ten numbers from the last state, one for each class,
+# and the softmax turns them into probabilities:
 #
 # $$p = \text{softmax}(h_T W + b)$$
 #
-# Beside it stand two baselines. The **most frequent class** of the training part, and a **linear
-# layer on all 64 pixels** at once: no memory, no order, no hidden units.
+# There are two baselines. The **most frequent class** of the training part, and a
+# **linear layer on all 64 pixels** at once: no memory, no order, no hidden units.
 
 # %%
 x = (np.moveaxis(train, 1, 0) / 16).astype(np.float32)  # the notebook does not need your answer
@@ -136,9 +137,9 @@ assert mean["GRU"] > mean["linear layer, 64 pixels"] > 90 and mean["GRU"] > mean
 assert abs(mean["LSTM"] - mean["linear layer, 64 pixels"]) < 3 and 1 < error < 1.2
 
 # %% [markdown]
-# The linear layer is a strong baseline: more than 90 % without any memory. The GRU is a little above
-# it, the LSTM after this short training about level. Mind the last line: 500 images carry a standard
-# error of one per cent, and differences of that size are not worth a story.
+# The linear layer is a strong baseline: more than 90 % without any memory. The GRU is a little
+# above it; the LSTM, after this short training, is about equal. Look at the last line: with 500
+# images the standard error is one per cent, and differences of that size mean nothing.
 #
 # ## What the state has seen after k rows
 #
@@ -173,14 +174,14 @@ assert own[3] < 20 < 75 < min(probe[3], pixels[3]) and abs(probe[3] - pixels[3])
 
 # %% [markdown]
 # Across: how many rows have been read. Up: the share of test images right. The network's own answer
-# is poor until the end (orange), but its state is not: a layer that has learned to read *that* state
-# does about as well as one on the pixels themselves (blue, green). The knowledge is there long before
-# the network is able to say it, since nobody ever asked.
+# is poor until near the end (orange), but its state is not: a layer that has learned to read *that*
+# state does about as well as one on the pixels themselves (blue, green). The knowledge is there
+# long before the network can say it, because nobody ever asked for it.
 #
 # ## Asking at every row
 #
-# So ask: the loss after each row, the target the same at all of them. Then the network gives
-# probabilities as it goes.
+# So ask: there is a loss after each row, with the same target. Then the network gives probabilities
+# while it reads.
 
 # %% tags=["cover"]
 r = np.random.default_rng(0)
@@ -217,19 +218,20 @@ plt.show()
 assert np.all(p[-1, chosen].argmax(axis=-1) == y_test[chosen])
 
 # %% [markdown]
-# Printed: after four rows it is right for more than three quarters, where the other network got
-# next to nothing right. But it pays at the last row, by several points. It is not that it *cannot* tell: on the
-# training images it is right in more than 99 of 100. Presumably, guessing from the upper
-# rows alone, it has learned the training images by heart, which does not carry over to other writers.
+# The printed numbers: after four rows it is right for more than three quarters, where the other
+# network had almost nothing right. But it pays for that at the last row, with several points. It
+# *can* tell the digits: on the training images it is right in more than 99 of 100. Presumably it
+# has learned the training images by heart, in order to guess from the upper rows alone, and that
+# does not help with other writers.
 #
-# Left: the two test images at which the network changes its mind most often and ends up right. Right:
-# across the rows read, up and down the class, white is a high probability. Follow the bright field
-# from column to column: it moves from digit to digit with the ink that comes.
+# Left: the two test images where the network changes its mind most often and is right in the end.
+# Right: across, the rows read; up, the class; white is a high probability. Follow the bright field
+# from column to column: it moves from digit to digit as more ink comes.
 #
 # ## Both directions
 #
 # Nothing forces us to read from the top. A bidirectional layer has two cells: one reads down, the
-# other up, and what they say of the same row is put side by side:
+# other up, and their outputs for the same row stand side by side:
 #
 # $$u = \text{forward}(x) \qquad v = R\,\text{backward}(R\,x) \qquad y_t = [\,u_t, v_t\,]$$
 #
@@ -256,11 +258,11 @@ def bidirectional(forward, backward, x):
 exercises.check(bidirectional)
 
 # %% [markdown]
-# In the library it is [`Bidirectional`](../minirnn/layers/bidirectional.py), which also reverses
-# sequences of different lengths, each within its own.
+# In the library it is [`Bidirectional`](../minirnn/layers/bidirectional.py). It can also reverse
+# sequences of different lengths, each within its own length.
 #
 # **Predict:** the last output $y_T$ has two halves. Which rows of the image has each of them seen?
-# Let the backward pass tell: the gradient of output $t$ with respect to input $s$ is zero where
+# The backward pass can tell us: the gradient of output $t$ with respect to input $s$ is zero where
 # nothing was seen.
 
 # %%
@@ -284,15 +286,15 @@ down, up = seen.values()
 assert np.all((down > 0) == np.tri(8, dtype=bool)) and np.all((up > 0) == np.tri(8, dtype=bool).T)
 
 # %% [markdown]
-# Across: the rows of the image. Downwards: the outputs. White is a gradient of exactly zero: not seen.
-# The forward half of output $t$ depends on the rows up to $t$, the backward half on the rows from $t$
-# on. So the last output (bottom line) has a forward half that has read everything, and a backward half
-# that has read *one row*. The backward cell has read everything at the *first* output.
+# Across: the rows of the image. Downwards: the outputs. White is a gradient of exactly zero: not
+# seen. The forward half of output $t$ depends on the rows up to $t$, the backward half on the rows
+# from $t$ on. So in the last output (bottom line), the forward half has read everything, and the
+# backward half has read *one row*. The backward cell has read everything at the *first* output.
 #
 # Hence `mr.Last(both=True)`: the forward half at the last step, the backward half at the first.
-# **Predict:** how many digits can one read off each half alone? What does it cost to take the last
-# output? Since seeds differ by more than a point, we compare six pairs that begin with the same
-# weights, and look at the differences.
+# **Predict:** how many digits can you read from each half alone? How much do you lose if you take
+# the last output? Seeds differ by more than a point, so we compare six pairs that begin with the
+# same weights, and look at the differences.
 
 # %%
 ways = ("two directions, both ends", "two directions, last output")
@@ -322,14 +324,15 @@ whole_u, whole_v, one_row = (v[0] for v in alone.values())
 assert min(whole_u, whole_v) > 80 and one_row < 50
 
 # %% [markdown]
-# Either half that has read the whole image tells most of the digits; the backward half of the last
-# output knows the bottom row, and tells less than half of them. To take the last output costs some
-# points on average, more than twice the standard error. It is not much, since the forward half alone
-# has read everything. That makes the bug easy to miss: nothing fails, and with a single pair of runs
-# you might have seen next to no difference.
+# A half that has read the whole image gets most of the digits right. The backward half of the last
+# output knows only the bottom row, and gets less than half of them right. To take the last output
+# costs some points on average, more than twice the standard error. It is not much, since the
+# forward half alone has read everything. So the bug is easy to miss: nothing fails, and with a
+# single pair of runs you might have seen almost no difference.
 #
-# (The 24 units were chosen after looking: of 12, 24 and 48 units a direction, the smallest network
-# loses most by the bug and the largest least. With 48 and three pairs we saw no difference at all.)
+# (We chose the 24 units after we had looked: with 12, 24 and 48 units for each direction, the
+# smallest network loses most by the bug and the largest loses least. With 48 units and three pairs
+# we saw no difference at all.)
 #
 # ## Deep
 #
@@ -346,9 +349,9 @@ assert abs(np.mean(scores[stacked]) - np.mean(scores["GRU"])) < 2.2
 
 # %% [markdown]
 # With more than twice the weights, it is within two standard errors (of 500 images) of the single
-# GRU. Eight steps and 1297 images seem to leave little for depth to do.
+# GRU. With eight steps and 1297 images, there seems to be little that depth can do.
 #
-# ## Which digits are taken for which
+# ## Which digits are confused
 #
 # One number hides where the errors are. The confusion matrix counts, for each true class, the answers.
 
@@ -383,15 +386,15 @@ print(
 assert len(missed) > 15 and wrong.flat[pairs].sum() > 0.25 * len(missed)
 
 # %% [markdown]
-# Left: down the true class, across the answer; grey are the errors. Right: some of the misread ones.
-# The errors are no fog over all pairs: the three most frequent of 90 make up more than a quarter.
-# Look at the images: would you have read them right?
+# Left: down the true class, across the answer; grey are the errors. Right: some of the misread
+# ones. The errors are not spread evenly over all pairs: the three most frequent of 90 make up more
+# than a quarter. Look at the images: would you have read them right?
 #
 # ## Does the order matter?
 #
-# **Predict, then run.** Take the rows of all images, training and test, in a fixed *shuffled* order.
-# Train anew. What happens to the linear layer? To the GRU? And what if a GRU trained on rows in order
-# is *tested* on shuffled ones?
+# **Predict, then run.** Take the rows of all images, training and test, in a fixed *shuffled*
+# order. Train again. What happens to the linear layer? To the GRU? And what if a GRU trained on
+# rows in order is *tested* on shuffled ones?
 
 # %%
 order = np.random.default_rng(5).permutation(8)
@@ -425,20 +428,21 @@ assert abs(change["linear layer"]) < 1 and -3 < change["GRU"] < 0
 assert max(again["GRU, only tested shuffled"]) < 75
 
 # %% [markdown]
-# Each pair: a digit, and what is left of it to the eye.
+# Each pair: a digit, and the same digit with its rows shuffled.
 #
-# The linear layer cannot care: it adds up $x_{t,d} W_{t,d}$ over all pixels, and with its weights
-# shuffled likewise it says the same numbers (the cell asserts it). The differences between its two
-# rows are those of random starts.
+# For the linear layer the order cannot matter: it adds up $x_{t,d} W_{t,d}$ over all pixels. If its
+# weights are shuffled in the same way, its numbers are the same (the cell asserts it). The
+# difference between its two rows comes from random starts.
 #
-# The GRU cares, but little: trained on shuffled rows it loses a point or two. It uses the *same*
-# weights for each row, and has to know by its state which row it is at; neighbouring rows that are
-# alike seem to help. But it does not live on the
-# order, as your eye does. Tested on an order that it was not trained on, it gets less than three
-# quarters right: an order has to be kept, whichever it is.
+# For the GRU the order matters, but little: trained on shuffled rows it loses a point or two. It
+# uses the *same* weights for each row, and only its state can tell at which row it is. It seems to
+# help if neighbouring rows are similar. But it does not depend on the order as much as your eye
+# does. Tested on an order that it was not trained on, it gets less than three quarters right: any
+# order will do, but it must stay the same.
 #
-# So "an image is a sequence" is a way of feeding a network, not a truth about images. To compare: a
-# convolution knows that pixels have neighbours above and below; shuffled rows take that from it.
+# So "an image is a sequence" is a way to feed a network, not a truth about images. Compare this
+# with a convolution: it uses that pixels have neighbours above and below, and it loses this when
+# rows are shuffled.
 #
 # ## Read next
 #
@@ -446,11 +450,11 @@ assert max(again["GRU, only tested shuffled"]) < 75
 # - Graves & Schmidhuber 2009, *Offline handwriting recognition with multidimensional recurrent neural
 #   networks*: reading in all directions of the plane.
 # - Le, Jaitly & Hinton 2015, *A simple way to initialize recurrent networks of rectified linear
-#   units*: MNIST a *pixel* at a step, 784 steps, in order and shuffled.
+#   units*: MNIST with one *pixel* at each step, 784 steps, in order and shuffled.
 # - Alain & Bengio 2016, *Understanding intermediate layers using linear classifier probes*.
 # - The same with augmentation and dropout: `minirnn digits-rows`
 #   ([digits_rows.py](../minirnn/experiments/digits_rows.py)); with MNIST: `minirnn mnist-rows`.
 # - [Chapter 11](11_language.ipynb): sequences of letters, which do have an order.
 #
-# **A question without an answer here:** early guesses cost the last answer. How would you have both?
-# And could a network decide by itself when it has seen enough, and stop reading?
+# **A question without an answer here:** early guesses make the last answer worse. How could you
+# have both? And could a network decide by itself when it has seen enough, and stop reading?

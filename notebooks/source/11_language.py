@@ -2,9 +2,9 @@
 # # 11. Language, character by character
 #
 # **The question.** Read a play with a finger on the page, and guess each next letter before you
-# uncover it. How well can one guess? Counting which letter usually follows is one way; an LSTM with
-# 128 units is another. What does the network know that counting does not, and *where* does it keep
-# it?
+# uncover it. How well can you guess? One way is to count which letter usually follows. Another is
+# an LSTM with 128 units. What does the network know that counting does not, and *where* does it
+# keep it?
 #
 # You need: the LSTM of [chapter 7](07_lstm.ipynb), truncated back-propagation of
 # [chapter 5](05_truncated.ipynb), softmax and cross-entropy.
@@ -28,8 +28,8 @@ rng = np.random.default_rng(0)
 # ## The text
 #
 # One megabyte of Shakespeare as a sequence of *tokens*: the number of each character in the
-# alphabet. Nine tenths are for training; the test is what comes right after. To keep this chapter
-# short we train on the last half million characters before the split.
+# alphabet. Nine tenths are for training; the rest is the test. To keep this chapter short, we train
+# only on the last half million characters before the split.
 
 # %%
 STREAMS, STEPS, BATCHES = 16, 64, 500
@@ -55,20 +55,20 @@ assert path is None or V == 65
 # %% [markdown]
 # ## How well was that guessed?
 #
-# A model gives each character that may come next a probability. Its **surprise** at the one that
-# does come is $-\log_2 p$ *bits*: 1 bit for $p = 1/2$, 3 bits for $p = 1/8$. Bits can be pictured
+# A model gives a probability to each character that may come next. Its **surprise** at the one that
+# does come is $-\log_2 p$ *bits*: 1 bit for $p = 1/2$, 3 bits for $p = 1/8$. You can think of bits
 # as yes-or-no questions. The mean over a text is the score:
 #
 # $$\text{bits} = -\frac{1}{N} \sum_t \log_2 p_t \qquad\qquad
 # \text{perplexity} = 2^{\,\text{bits}} = \exp\Big(-\frac{1}{N} \sum_t \ln p_t\Big)$$
 #
-# Perplexity is the same thing, read differently: the model is as unsure as somebody who has to
+# Perplexity is the same thing, read differently: the model is as uncertain as somebody who has to
 # choose among that many equally likely characters. A loss such as
-# [`softmax_cross_entropy`](../minirnn/training/losses.py) is in *nats* (natural logarithm): divide it by
-# $\ln 2$ for bits.
+# [`softmax_cross_entropy`](../minirnn/training/losses.py) is in *nats* (natural logarithm): divide
+# it by $\ln 2$ for bits.
 #
-# **Predict, then run:** how many bits does it take if all characters are equally likely? And if one
-# knows how frequent each is, but nothing of what came before?
+# **Predict, then run:** how many bits does it take if all characters are equally likely? And if you
+# know how frequent each one is, but nothing of what came before?
 
 # %%
 frequency = (np.bincount(train, minlength=V) + 1) / (len(train) + V)
@@ -102,8 +102,8 @@ exercises.check(perplexity)
 # ## Counting pairs
 #
 # After `q` comes `u`. A **bigram** model is a table $P$ $(V, V)$: in row $a$, the probability of
-# each character $b$ after $a$. It is made by counting, with $s$ added to every count, so that what
-# was never seen is unlikely but not impossible:
+# each character $b$ after $a$. It is made by counting. We add $s$ to every count, so that a pair
+# that was never seen is unlikely but not impossible:
 #
 # $$P_{ab} = p(b \mid a) = \frac{n_{ab} + s}{\sum_{b'} n_{ab'} + s V}$$
 #
@@ -156,24 +156,24 @@ assert np.isfinite(bits_of_pairs(0, train))
 assert bits_of_pairs(0.1, test) < bits_of_pairs(100, test) < np.log2(V)
 
 # %% [markdown]
-# Without smoothing the test costs infinitely many bits: one pair that was never seen is enough.
-# Much smoothing drowns the counts.
+# Without smoothing, the test costs infinitely many bits: one pair that was never seen is enough.
+# With too much smoothing, the counts no longer matter.
 #
 # In the picture each row is a distribution: what comes after the character on the left (`_` is the
-# space, `\n` the end of a line). Dark is likely. The dark cells are what counting knows: which
-# letters end words, and which like to stand together.
+# space, `\n` the end of a line). Dark is likely. The dark cells show what counting knows: which
+# letters end words, and which often stand together.
 #
 # ## Counting more
 #
-# Why stop at one character? An **n-gram** model counts what followed the last $n-1$. Longer
-# contexts say more and are seen more rarely; for what was hardly seen one has to fall back on a
-# shorter one. Witten & Bell (1991) do it like this, where $k$ is the number of *kinds* of
-# characters seen after the context:
+# Why stop at one character? An **n-gram** model counts what followed the last $n-1$ characters, the
+# context. A longer context says more, but is seen more rarely. For a context that was hardly ever
+# seen, the model must use a shorter one. Witten & Bell (1991) do it like this, where $k$ is the
+# number of *different* characters seen after the context:
 #
 # $$p(b \mid \text{context}) = \frac{n_{\text{context}, b} + k \, p(b \mid \text{shorter context})}
 # {n_{\text{context}} + k}$$
 #
-# That is [`witten_bell`](../minirnn/experiments/char_lm.py).
+# The code is [`witten_bell`](../minirnn/experiments/char_lm.py).
 #
 # **Predict, then run:** our LSTM will read the half million characters *once*. Which
 # n-gram model will it match: 1, 2, 3 or 5? Write your guess down.
@@ -188,9 +188,10 @@ assert ngrams[5] < ngrams[3] < ngrams[2] < ngrams[1]
 # %% [markdown]
 # ## The network
 #
-# Embedding, LSTM, linear layer: logits at every step, $p = \text{softmax}(h_t W + b)$. The text is
-# cut into 16 streams, side by side. After every 64 steps the gradient goes back through those 64,
-# and the **state runs on**: [`truncated_bptt`](../minirnn/training/bptt.py) with $k_1 = k_2 = 64$.
+# Embedding, LSTM, linear layer. There are logits at every step, $p = \text{softmax}(h_t W + b)$.
+# The text is cut into 16 streams, side by side. After every 64 steps the gradient goes back through
+# those 64, and the **state runs on**: [`truncated_bptt`](../minirnn/training/bptt.py) with
+# $k_1 = k_2 = 64$.
 
 
 # %%
@@ -232,10 +233,11 @@ assert ngrams[5] < lstm < ngrams[2] and (path is None or lstm < ngrams[3] - 0.1)
 
 # %% [markdown]
 # Across: batches. Up: bits per character of each batch *before* the network has learned from it
-# (the orange line), and the n-grams on the test part (grey). After one reading the LSTM is better
-# than three-letter statistics and not as good as five-letter ones. A table of counts learns from a
-# single example; gradient descent wants many. With two layers of 512 units and seven epochs the
-# LSTM of `minirnn char-lm` overtakes the 5-gram (the table of experiments in the README).
+# (the orange line), and of the n-grams on the test part (grey). After one reading, the LSTM is
+# better than the three-letter statistics, but not as good as the five-letter ones. A table of
+# counts learns from a single example; gradient descent needs many. With two layers of 512 units and
+# seven epochs, the LSTM of `minirnn char-lm` overtakes the 5-gram (see the table of the
+# [experiments](../minirnn/experiments/README.md)).
 #
 # **Predict, then run:** where in a word is the surprise largest?
 
@@ -260,15 +262,15 @@ assert path is None or gain[0] < 0.3 < 0.7 < gain[1:].min()
 # %% [markdown]
 # Across: the letter's place in its word. Up: the mean surprise. The first letter is the hardest,
 # and there the network gains least over the bigram. Inside a word it gains most: the bigram has
-# forgotten how the word began. (The line does not go down and down, because far to the right there
-# are only long words, which are rare ones.)
+# forgotten how the word began. (The line does not fall all the way, because on the far right there
+# are only long words, and those are rare.)
 #
 # ## What the state brings
 #
 # In training the state ran on from batch to batch. What if every batch of 64 steps began with
-# zeros? [`fit`](../minirnn/training/fit.py) does that with `stateful=False`. We train a second network so,
-# and test both in two ways: in pieces of 64 characters that begin with zeros, and with the state
-# running on.
+# zeros? [`fit`](../minirnn/training/fit.py) does that with `stateful=False`. We train a second
+# network in this way, and test both in two ways: in pieces of 64 characters that begin with zeros,
+# and with the state running on.
 
 # %%
 forgetful = make()
@@ -299,11 +301,12 @@ first, later = (np.array([b[k].mean() for b in zero.values()]) for k in (slice(4
 assert path is None or (np.all(first > later + 0.3) and first[0] > first[1] + 0.3)
 
 # %% [markdown]
-# Across: how much was read since the state was zero, in groups of four characters. Up: bits. Two
-# things to see. Context pays: both lines fall over the first 20 characters or so. And each network
-# is best at what it was trained for. With the state running on, the one trained so is ahead, by a
-# little. But it has met a zero state just once, at the very beginning, and starts badly from it. If
-# you train with a state carried on, *use* it with a state carried on.
+# Across: how many characters were read since the state was zero, in groups of four. Up: bits. You
+# can see two things. First, context helps: both lines fall over the first 20 characters or so.
+# Second, each network is best at what it was trained for. With the state running on, the network
+# that was trained this way is a little better. But it has met a zero state just once, at the very
+# beginning, and starts badly from it. If you train with a state carried on, *use* it with a state
+# carried on.
 #
 # ## Writing, and temperature
 #
@@ -312,7 +315,7 @@ assert path is None or (np.all(first > later + 0.3) and first[0] > first[1] + 0.
 #
 # $$p_k = \frac{\exp(z_k / T)}{\sum_j \exp(z_j / T)}$$
 #
-# **Exercise 3.** `logits` is $(..., V)$: one axis or more, the classes on the last. Return the
+# **Exercise 3.** `logits` is $(..., V)$: one axis or more, with the classes on the last. Return the
 # probabilities, of the same shape. Logits may be as large as 1000, where `np.exp` overflows.
 
 
@@ -332,8 +335,8 @@ def temperature(logits, T):
 exercises.check(temperature)
 
 # %% [markdown]
-# Here is what may follow a given beginning, at several temperatures. In your own copy there is a
-# slider as well.
+# Here is what may follow a given beginning, at several temperatures. In your own copy there is also
+# a slider.
 
 # %%
 begin = "\nThe c" if path is not None else "\n    re"
@@ -367,13 +370,14 @@ plt.show()
 assert entropies == sorted(entropies)
 
 # %% [markdown]
-# Across: the twelve likeliest next characters, in the same order in all pictures. Up: the
-# probability. In the titles: the entropy, the mean surprise at one's own draw. A low temperature
-# sharpens towards the likeliest, a high one flattens towards *uniform*. The order never changes.
+# Across: the twelve most likely next characters, in the same order in all pictures. Up: the
+# probability. In the titles: the entropy, which is the mean surprise at one's own draws. A low
+# temperature makes the most likely character even more likely. A high temperature makes all
+# characters more *equal*. The order never changes.
 #
-# [`sample`](../minirnn/generate.py) does the feeding back. Beside each text stands the share of its
-# words that occur in the training text, and of how many different ones; a writer who draws each
-# character by its frequency is the baseline.
+# [`sample`](../minirnn/generate.py) does the feeding back. Beside each text you see which share of
+# its words occur in the training text, and how many of its words are different. The baseline is a
+# writer who draws each character by its frequency.
 
 
 # %%
@@ -405,20 +409,20 @@ assert share["T = 0.3"][1] < share["T = 1.0"][1] < share["T = 1.5"][1]
 assert path is None or (share["T = 0.3"][0] > 0.8 and share["T = 1.5"][0] < 0.5)
 
 # %% [markdown]
-# Cold: real words, again and again the same. Hot: most of them do not exist. Neither share alone
-# says what is good; the last line shows where real text lies on both.
+# Cold: real words, but the same again and again. Hot: most of the words do not exist. Neither share
+# alone says what is good. The last line shows both shares for real text.
 #
 # ## What single units track
 #
 # The network has 128 cells $c_t$. Does one of them stand for something that we have a name for?
 # Karpathy, Johnson & Fei-Fei (2015) looked and found cells that follow the position in a line, or
-# quotation marks. Let us *search* instead of look: [`trace`](../minirnn/measure.py) gives all $c$
-# over 4000 characters, and for each feature that we can think of, we take the unit with the largest
-# correlation on the first half.
+# quotation marks. Let us *search* instead: [`trace`](../minirnn/measure.py) gives all $c$ over 4000
+# characters. For each feature that we can think of, we take the unit with the largest correlation
+# on the first half.
 #
-# The best of 128 correlations is never zero. So three things stand beside it: the same unit on the
-# *second* half; the best unit of a network that was *never trained*; and the best unit for the
-# feature *shifted* by a thousand characters, which no longer has to do with the text.
+# The best of 128 correlations is never zero. So we compare it with three others: the same unit on
+# the *second* half; the best unit of a network that was *never trained*; and the best unit for the
+# feature *shifted* by a thousand characters, which then has nothing to do with the text.
 
 
 # %%
@@ -462,8 +466,8 @@ assert path is None or all(r[0] > max(r[1:]) for r in table.values())
 assert path is None or table["steps since newline"][0] > 0.8
 
 # %% [markdown]
-# (An untrained LSTM has a trace of everything, too: it is a fading memory of its inputs.) One unit
-# follows the position in the line closely. Here it is over some lines of the second half.
+# (An untrained LSTM also contains a little of everything: it is a fading memory of its inputs.) One
+# unit follows the position in the line closely. Here it is over some lines of the second half.
 
 # %% tags=["cover"]
 fig, ax = plt.subplots(figsize=(9, 3.2))
@@ -498,10 +502,11 @@ assert path is None or (f_gate[at_end].mean() < 0.15 and f_gate[~at_end].mean() 
 
 # %% [markdown]
 # First picture: lines of the text; the colour is $c_t$ of that unit when it has read the character
-# (¶ is the end of the line). The colour deepens along each line of speech and begins anew in the
-# next; it does not count in the names of speakers. Second: its gates over the first of these lines;
-# upright lines are newlines. The forget gate stays near 1, so that $c_t = f c_{t-1} + i g$ adds up
-# step by step, and closes at the newline. Nobody told the network to build a counter with a reset.
+# (¶ is the end of the line). The colour gets stronger along each line of speech, and begins again
+# in the next; it does not count in the names of speakers. Second picture: its gates over the first
+# of these lines; vertical lines are newlines. The forget gate stays near 1, so that
+# $c_t = f c_{t-1} + i g$ adds up step by step. At the newline the gate closes. Nobody told the
+# network to build a counter with a reset.
 #
 # **Predict, then run.** Cut this unit off: set its row in `W_h` and in the linear layer to zero, so
 # that nobody sees it. By how much does the network's surprise at the *ends of lines* rise?
@@ -525,9 +530,10 @@ print(f"most for unit {worst}: {costs[worst]:+.3f}")
 assert path is None or (u != worst and costs[u] < 0.5 * costs[worst])
 
 # %% [markdown]
-# The unit that *tracks* the line best is not the one that the network *needs* most at its end:
-# without others it loses more. Several units carry the position, and the output reads what suits
-# it. A correlation shows that something is in the state. Whether it is used takes an intervention.
+# The unit that *tracks* the line best is not the one that the network *needs* most at the end of a
+# line: without some other units it loses more. Several units carry the position, and the output
+# layer reads those that suit it. A correlation shows that something is in the state. To see whether
+# it is used, you must change something and look at the effect.
 #
 # ## Read next
 #
@@ -535,7 +541,8 @@ assert path is None or (u != worst and costs[u] < 0.5 * costs[worst])
 #   estimate of bits per character.
 # - Graves 2013, *Generating sequences with recurrent neural networks*.
 # - Karpathy, Johnson & Fei-Fei 2015, *Visualizing and understanding recurrent networks*.
-# - Witten & Bell 1991, *The zero-frequency problem*: what to do about what was never seen.
+# - Witten & Bell 1991, *The zero-frequency problem*: what to do about contexts that were never
+#   seen.
 #
 # **A question without an answer here:** a text has some number of bits per character that no model
-# can go below. How would you find out how far away you are, if all you have are models?
+# can go below. How would you find out how far away you are, if you have nothing but models?

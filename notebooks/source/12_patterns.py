@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 12. Patterns: what goes in, what comes out, what goes round
+# # 12. Patterns: what goes in, what comes out, what comes back
 #
 # **The question.** A recurrent layer turns a sequence into a sequence of the same length. A
 # sentence has one sentiment; a picture has a caption of many words; a translation is longer than
-# what it translates. How does one layer serve for all of these? And if a model gets its own last
-# *output* back instead of a hidden state, what does it lose, and how do its errors grow?
+# what it translates. How does one layer serve for all of these? And what if a model gets back its
+# own last *output*, instead of a hidden state? What does it lose, and how do its errors grow?
 #
 # You need: [chapter 3](03_bptt.ipynb) for the backward pass, an LSTM or GRU as a box
 # ([chapter 7](07_lstm.ipynb), [chapter 8](08_gru.ipynb)).
@@ -28,14 +28,14 @@ def learn(model, loss_fn, x, target, epochs=150, lr=0.02):
 # %% [markdown]
 # ## The five patterns
 #
-# Karpathy (2015) drew five. Each is built of the same boxes here, drawn from what the model really
-# does, and trained on a task that is as small as can be.
+# Karpathy (2015) drew five. Here, each is built from the same boxes, drawn from what the model
+# really does, and trained on the smallest possible task.
 #
 # In every picture below: time goes across, layers go up. An arrow up is an output with its shape;
 # an arrow to the side is a state, handed to the next step.
 #
-# **1. One to one.** No sequence, no state: an ordinary network. The task is exclusive or, which no
-# linear layer can do.
+# **1. One to one.** There is no sequence and no state: it is an ordinary network. The task is
+# exclusive or, which no linear layer can do.
 
 # %%
 x = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
@@ -51,8 +51,8 @@ plt.show()
 assert errors[0] < 1e-3 and abs(errors[1] - 0.25) < 1e-9
 
 # %% [markdown]
-# **2. One to many.** Only the first step is told anything (a label, or a picture, to be captioned);
-# the later inputs are padding, here token 4. The task: count on from the label, modulo 4.
+# **2. One to many.** Only the first step gets an input (a label, or a picture that needs a
+# caption). The later inputs are padding, here token 4. The task: count on from the label, modulo 4.
 
 # %%
 T, labels = 6, np.arange(4)
@@ -107,9 +107,9 @@ plot.unrolled(many_to_many, x)
 plt.show()
 
 # %% [markdown]
-# **5. Encoder and decoder.** First read everything, then write; the lengths need not agree. The
+# **5. Encoder and decoder.** First read everything, then write; the two lengths may differ. The
 # state in which the first network ends is the state in which the second begins, and that is *all*
-# that the second gets of the source (until [chapter 13](13_attention.ipynb)). The task: four
+# that the second knows of the source (until [chapter 13](13_attention.ipynb)). The task: four
 # letters, written backwards, tested on words that were not in the training set. It is
 # [`Seq2Seq`](../minirnn/layers/seq2seq.py).
 
@@ -145,19 +145,19 @@ assert all(ours > 0.9 and ours > base + 0.3 for ours, base, _ in board.values())
 # far. (For encoder and decoder the share is of whole words.)
 #
 # Look at patterns 2 and 5 once more. In both, something is *written*, step by step. In pattern 2
-# the network is told nothing after the first step; in pattern 5 the decoder gets back what it has
+# the network gets nothing after the first step. In pattern 5 the decoder gets back what it has
 # written. The rest of this chapter is about that loop.
 #
-# ## What goes round: the state, or the output
+# ## What comes back: the state, or the output
 #
-# Two ways of giving a step something of the step before. **Hidden recurrence** (Elman 1990), as in
-# all chapters so far, and **output recurrence** (Jordan 1986):
+# There are two ways to give a step something from the step before. **Hidden recurrence** (Elman
+# 1990), as in all chapters so far, and **output recurrence** (Jordan 1986):
 #
 # $$\text{hidden:} \quad h_t = \tanh(x_t W_x + h_{t-1} W_h + b) \qquad
 # \text{output:} \quad h_t = \tanh(x_t W_x + y_{t-1} W_y + b), \quad y_t = h_t W_o + b_o$$
 #
-# The second is [`OutputRNN`](../minirnn/cells/output_rnn.py). Its state is $y$: all it knows of the
-# past is what it has *said*.
+# The second is [`OutputRNN`](../minirnn/cells/output_rnn.py). Its state is $y$: all that it knows
+# of the past is what it has *said*.
 #
 # Two tasks. At step 0 a sign is shown, +1 or -1, then nothing for six steps, then a signal that the
 # answer is due. *Silent*: the outputs in between have to be 0. *Aloud*: the sign has to be said at
@@ -211,23 +211,23 @@ axes[1].get_legend().remove()
 plt.show()
 
 # %% [markdown]
-# Across: the step. Up: the output for a sequence that began with -1. Where you miss a line, it lies
-# under another. Left, the task *silent*: hidden recurrence keeps the sign and says it at the end.
-# Output recurrence cannot do better than a coin: six outputs of 0 have wiped out what it knew.
-# Right, *aloud*: the outputs carry the sign themselves, and both can do it. So output recurrence is
-# enough **exactly when everything that matters has been said aloud**.
+# Across: the step. Up: the output for a sequence that began with -1. If a line seems to be missing,
+# it lies under another one. Left, the task *silent*: hidden recurrence keeps the sign and says it
+# at the end. Output recurrence cannot do better than a coin: six outputs of 0 have erased what it
+# knew. Right, *aloud*: the outputs carry the sign themselves, and both can do it. So output
+# recurrence is enough **exactly when everything that matters has been said aloud**.
 #
 # ## Teacher forcing
 #
-# Why would one ever want the weaker network? Because in training its loop can be cut. The outputs
-# $y_{t-1}$ *should* be the true ones, and those are known. So tell it:
+# Why would anybody want the weaker network? Because in training its loop can be cut. The outputs
+# $y_{t-1}$ *should* be the true ones, and those are known. So use them as inputs:
 #
 # $$u_0 = \text{first}, \quad u_t = \text{target}_{t-1} \qquad\qquad
 # h_t = \tanh(x_t W_x + u_t W_y + b)$$
 #
-# Now no step waits for another one: all steps are a single matrix product. That is **teacher
-# forcing** (Williams & Zipser 1989). A decoder is trained in the same way (`told`, above), although
-# it has a hidden state, too.
+# Now no step waits for another one: all steps are one single matrix product. That is
+# **teacher forcing** (Williams & Zipser 1989). A decoder is trained in the same way (`told`,
+# above), although it also has a hidden state.
 #
 # **Exercise 1.** Make the inputs: `target` is $(T, B, K)$ (or tokens, $(T, B)$), `first` is one
 # step of it, $(B, K)$ (or $(B,)$). Return `u` of the shape of `target`.
@@ -247,9 +247,9 @@ def teacher_inputs(target, first):
 exercises.check(teacher_inputs)
 
 # %% [markdown]
-# Now a task with a longer life: go on with a wave. At every step the input is the frequency $f$;
-# the outputs are $\sin(f t + p)$ and $\cos(f t + p)$; the first values are given. Both together say
-# where the wave is and where it is heading, so output recurrence has all it needs. Three networks,
+# Now a longer task: continue a wave. At every step the input is the frequency $f$; the outputs are
+# $\sin(f t + p)$ and $\cos(f t + p)$; the first values are given. Both together say where the wave
+# is and in which direction it goes, so output recurrence has all that it needs. Three networks,
 # three seeds, trained with teacher forcing. Each batch has new waves.
 
 # %%
@@ -292,7 +292,7 @@ assert one_step < 0.1 * np.mean((y[:-1] - y[1:]) ** 2)
 # %% [markdown]
 # ## Running free
 #
-# In use there is no teacher. The network gets its own outputs back, errors and all.
+# In real use there is no teacher. The network gets back its own outputs, with their errors.
 #
 # **Exercise 2.** `step(y)` takes the last output and returns the next one. Return the `n` outputs
 # that follow `first`, as an array $(n, ...)$.
@@ -345,25 +345,27 @@ print(f"error at the last step: told {by_step(told)[-1]:.5f}, free {by_step(free
 assert by_step(free)[0] < 2 * one_step and by_step(free)[-1] > 100 * by_step(told)[-1]
 
 # %% [markdown]
-# Across: steps since the start. Up: the error, on a logarithmic scale. Told the truth, the error is
-# the same at step 60 as at step 1. Running free it is as small at the first step, and has grown
-# more than a hundredfold at the end. Nothing about the network is different; only its inputs are.
+# Across: steps since the start. Up: the error, on a logarithmic scale. With the true inputs, the
+# error is the same at step 60 as at step 1. Running free, it is just as small at the first step,
+# but more than a hundred times as large at the end. Nothing about the network is different; only
+# its inputs are.
 #
 # ## Two suspects
 #
 # *Exposure bias.* All true inputs lie on a circle, since $\sin^2 + \cos^2 = 1$, and the network has
-# never been exposed to any other. Its own outputs lie beside the circle; what it does there, nobody
-# has ever told it. So on its own outputs it makes larger errors than on true ones, which lead it
-# still further away.
+# never seen any other. Its own outputs lie a little off the circle, and nobody has trained it for
+# that. So on its own outputs it makes larger errors than on true inputs, and these lead it even
+# further away.
 #
-# *Accumulation.* On its own outputs it does no worse. But each step is a little wrong, always to
-# the same side, and sixty little errors add up.
+# *Accumulation.* On its own outputs it is as good as on true inputs. But each step is a little
+# wrong, always in the same direction, and sixty small errors add up.
 #
-# The two can be told apart. Take the inputs of the free run, and ask of *each single step*: how far
-# is its output from the right continuation **of the input that it got**? For a wave this is known:
-# the right next point is the input, turned by the angle $f$.
+# We can find out which of the two it is. Take the inputs of the free run, and ask for
+# *each single step*: how far is its output from the right continuation
+# **of the input that it got**? For a wave this is known: the right next point is the input, turned
+# by the angle $f$.
 #
-# **Predict, then run:** which suspect is it?
+# **Predict, then run:** which of the two suspects is it?
 
 
 # %%
@@ -413,15 +415,15 @@ assert off_circle[-1] > 50 * off_circle[6] and 0.7 < visited[0] < 1 < visited[1]
 # %% [markdown]
 # Left: the error of the whole run grows; the error of its single steps does not. On its own outputs
 # the network is as good as on true ones, so it is **accumulation**. Right: the error of a single
-# step for inputs of other sizes. Across: the distance of the input from the origin; the true inputs
-# all have 1. Exposure bias is there to be had: at size 3, which it has never seen, the error is
-# more than fifty times as large. But the free run does not go there (grey), and just off the circle
-# it is as good as on it.
+# step for inputs of other sizes. Across: the distance of the input from the origin; for the true
+# inputs it is always 1. Exposure bias does exist: at size 3, which the network has never seen, the
+# error is more than fifty times as large. But the free run does not go there (grey), and close to
+# the circle the network is as good as on it.
 #
-# This is worth a measurement each time. "Exposure bias" is often said where only a growing error
-# was seen, and a growing error has two causes.
+# Always measure this. People often say "exposure bias" when they have only seen an error that
+# grows. But an error can grow for two reasons.
 #
-# What is it that accumulates? In a wave there are two ways to be wrong: the size, and the phase.
+# What accumulates? A wave can be wrong in two ways: in its size, and in its phase.
 
 
 # %%
@@ -445,14 +447,14 @@ assert min(together) > 0.99 and 0.8 < abs(after).mean() / (60 * abs(per_step).me
 
 # %% [markdown]
 # For each wave, the network turns a little too fast or too slowly, at every step by nearly the same
-# angle. In the loss of teacher forcing that hardly shows: a phase error $\phi$ costs $\phi^2 / 2$.
-# Sixty steps later it is $60 \phi$, and costs 3600 times as much.
+# angle. In the loss of teacher forcing you hardly see that: a phase error $\phi$ costs
+# $\phi^2 / 2$. Sixty steps later it is $60 \phi$, and costs 3600 times as much.
 #
 # ## Scheduled sampling
 #
-# A remedy (Bengio et al. 2015): in training, draw at every step whether it is told the truth or
-# gets its own output. Begin with the truth always, end with its own output always. The gradient
-# then goes back through the steps that were not told.
+# A remedy (Bengio et al. 2015): in training, draw at every step whether the network gets the true
+# value or its own output. At first it always gets the true value, at the end always its own output.
+# The gradient then goes back through the steps that got their own output.
 #
 # **Predict:** it was proposed against exposure bias. Will it help against accumulation?
 
@@ -484,15 +486,16 @@ assert b < 0.1 * a and b < 0.1 * zero.mean()
 assert drifts["scheduled sampling"][-1] < 0.2 * drifts["forced"][-1]
 
 # %% [markdown]
-# Across: steps of the free run. Up: left the error, right the size of the phase error. It takes
-# away more than nine tenths of the error. A network that lives with its own outputs in training
-# pays for a phase error at all the later steps, so the loss now sees what it did not see before.
+# Across: steps of the free run. Up: left the error, right the size of the phase error. Scheduled
+# sampling takes away more than nine tenths of the error. A network that gets its own outputs in
+# training pays for a phase error at all the later steps. So now the loss sees what it did not see
+# before.
 #
-# ## What it cannot mend
+# ## What it cannot repair
 #
-# Now feed back one output only, the sine. One number says where the wave is but not where it is
-# heading: for the same sine it may rise or fall. No training can give the network what it is not
-# told.
+# Now feed back only one output, the sine. One number says where the wave is, but not where it goes:
+# with the same sine it may rise or fall. No training can give the network what its inputs do not
+# contain.
 
 # %%
 print("sine only")
@@ -511,10 +514,10 @@ print(f"{np.mean(y1[1:] ** 2):13.4f}   0.00")
 
 # %% [markdown]
 # Both fail, one step ahead (hardly better than the value before, or worse) and running free.
-# Scheduled sampling looks better in the middle column: but see the last one. It has learned to say
-# next to nothing, since a guess near 0 costs least when one does not know. A smaller error is not
-# always more knowledge; it can be more caution. (Huszár 2015 argues that the objective of scheduled
-# sampling is not the right one.)
+# Scheduled sampling looks better in the middle column, but look at the last one. It has learned to
+# say almost nothing, since a guess near 0 costs least when you do not know. A smaller error is not
+# always more knowledge; it can be more caution. (Huszár 2015 argues that scheduled sampling has the
+# wrong objective.)
 #
 # ## Read next
 #
@@ -530,5 +533,5 @@ print(f"{np.mean(y1[1:] ** 2):13.4f}   0.00")
 #   whole experiment, with hidden recurrence beside it.
 #
 # **A question without an answer here:** in the silent task, the network could hide the sign in
-# outputs that are *nearly* 0, too small to cost much. With teacher forcing it can never learn to.
-# Could it, running free? What would you change to let it?
+# outputs that are *nearly* 0, too small to cost much. With teacher forcing it can never learn this.
+# Could it learn it when running free? What would you change to allow it?

@@ -24,10 +24,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The task
 #
-# Words of 1 to 10 random letters, to be written from the last letter to the first.
+# The words have 1 to 10 random letters, and must be written from the last letter to the first.
 # [`reverse`](../minirnn/datasets/synthetic.py) draws them: `source` $(T, B)$ filled up with end
-# tokens, its `lengths` $(B,)$, and `target`, which begins with the start token. Nothing about the
-# letters helps: all of them must be remembered, and where they stood.
+# tokens, its `lengths` $(B,)$, and `target`, which begins with the start token. The letters are
+# random, so no letter helps to guess another: all of them must be remembered, with their places.
 
 # %%
 LONGEST, LETTERS, V = 10, 26, 28  # tokens 0 and 1 are start and end
@@ -42,14 +42,14 @@ for b in range(3):
     print(f"{spell(source[:, b]):<12} {spell(target[:, b]):<12} length {lengths[b]}")
 
 # %% [markdown]
-# The encoder is a GRU in both directions, its final state, through a linear layer and tanh, starts
-# the decoder. That is all the decoder knows of the word
+# The encoder is a GRU in both directions. Its final state goes through a linear layer and a tanh,
+# and becomes the first state of the decoder. That is all that the decoder knows of the word
 # ([`Seq2Seq`](../minirnn/layers/seq2seq.py)):
 #
 # $$m, s = \text{encoder}(\text{source}) \qquad s_0 = \tanh(s W + b) \qquad
 # h_t, s_{t+1} = \text{decoder}(e_t, s_t)$$
 #
-# A word counts as right only if every letter is, and the end.
+# A word counts as right only if every letter is right, and the end too.
 
 
 # %%
@@ -99,8 +99,8 @@ def by_length(flags):
 # ## The bottleneck, measured
 #
 # **Predict, then run:** three epochs of 12 800 words each, with 16, 32 and 64 hidden units. Does
-# the share of right words fall off slowly with the length, or is there an edge? And where is it for
-# twice the units: at twice the length?
+# the share of right words fall slowly with the length, or is there a sharp edge? And with twice the
+# units, is the edge at twice the length?
 #
 # The baseline writes the word *as it is*, which is right for the palindromes.
 
@@ -126,22 +126,22 @@ assert np.all(large[:3] > 97) and large[-1] < 30 and small[5:].max() < 5
 assert np.all(np.isin(np.diff(edges), (1, 2, 3)))
 
 # %% [markdown]
-# Across: the length of the word. Up: the share that is right. It holds up to some length, and is
-# gone within a few letters more. Twice the units move the edge to the right by
-# about two letters: the price of a letter doubles and doubles. (Longer training moves the edge too;
-# it is where this much training and this vector give out together.)
+# Across: the length of the word. Up: the share that is right. All is well up to some length, and a
+# few letters later nearly nothing is right. Twice the units move the edge to the right by about two
+# letters: each further letter costs more units than the one before. (Longer training moves the edge
+# too. The edge shows what this training and this vector can do together.)
 #
-# The vector has the same size for a word of one letter and for a novel. That is what is wrong with
-# it, and no better cell mends that.
+# The vector has the same size for a word of one letter and for a novel. That is its fault, and no
+# better cell can repair it.
 #
 # ## Looking back, by hand
 #
 # The encoder has more to offer than its last state: an output $m_t$ for every letter, the
 # **memory**. Bahdanau, Cho & Bengio (2015) let the decoder ask for what it needs. A *query* $q$
-# (the decoder's state) is compared with a *key* $k_t$ made of each step of the memory; the scores
-# become weights; and the answer is the weighted mean of the memory, the **context** $y$.
+# (the decoder's state) is compared with a *key* $k_t$, made from each step of the memory. The
+# scores become weights. The answer is the weighted mean of the memory, the **context** $y$.
 #
-# For one query and one sequence, an equation for each line below:
+# For one query and one sequence, with one equation for each line below:
 #
 # $$k_t = m_t W_m + b \qquad e_t = v \cdot \tanh(q W_q + k_t) \qquad
 # \alpha_t = \frac{\exp(e_t)}{\sum_{t'} \exp(e_{t'})} \qquad y = \sum_t \alpha_t m_t$$
@@ -167,14 +167,14 @@ assert np.allclose(cache.weights[0, 0], alpha, rtol=1e-12)
 
 # %% [markdown]
 # The library does the same for `S` queries and `B` sequences at once, in
-# [`LuongAttention.look`](../minirnn/layers/attention.py) (Bahdanau's class inherits it, and has a
-# score of its own). A mean with weights that are all positive is *soft*: it has a derivative with
-# respect to every score, so that where to look can be learned like anything else. Through the
-# softmax it is
+# [`LuongAttention.look`](../minirnn/layers/attention.py) (Bahdanau's class inherits it, and has its
+# own score). A mean with weights that are all positive is *soft*: it has a derivative with respect
+# to every score. So the network can learn where to look, as it learns anything else. Through the
+# softmax the derivative is
 #
 # $$de_t = \alpha_t \left(d\alpha_t - \sum_{t'} \alpha_{t'} d\alpha_{t'}\right)$$
 #
-# What counts is whether the $d\alpha_t$ of a step lies above or below the weighted average. Only
+# What counts is whether the $d\alpha_t$ of a step is above or below the weighted average. Only
 # differences matter, and all $de_t$ add up to 0.
 
 # %%
@@ -191,11 +191,11 @@ assert report.ok and abs(de.sum()) < 1e-12
 #
 # In a batch, short words are filled up to the longest. Those steps have scores like any other.
 # **Predict:** a word of 3 letters in a batch of length 10, all scores equal: how much of the
-# attention falls on nothing?
+# attention goes to nothing?
 #
 # The remedy comes *before* the softmax: the score of a step past the end becomes $-\infty$, its
 # weight $e^{-\infty} = 0$, and the others still add up to 1. One more thing: $e^{1000}$ overflows.
-# Only differences of scores count, so subtract the largest **valid** score of each query first.
+# Only differences of scores count, so first subtract the largest **valid** score of each query.
 #
 # **Exercise 1.** Write the softmax. `e` $(S, B, T)$ are the scores of `S` queries; `lengths`
 # $(B,)$, each at least 1, says how many of the `T` steps of each sequence are valid. Returns the
@@ -219,9 +219,9 @@ def masked_softmax(e, lengths):
 exercises.check(masked_softmax)
 
 # %% [markdown]
-# **Exercise 2.** Now all of it. Queries `q` $(S, B, Q)$, memory `m` $(T, B, M)$, `lengths` $(B,)$
-# of the memory; `W_q` $(Q, A)$, `W_m` $(M, A)$, `b` and `v` $(A,)$. Returns the weights `alpha`
-# $(S, B, T)$ and the contexts `y` $(S, B, M)$:
+# **Exercise 2.** Now the whole of it. Queries `q` $(S, B, Q)$, memory `m` $(T, B, M)$, `lengths`
+# $(B,)$ of the memory; `W_q` $(Q, A)$, `W_m` $(M, A)$, `b` and `v` $(A,)$. Returns the weights
+# `alpha` $(S, B, T)$ and the contexts `y` $(S, B, M)$:
 #
 # $$e_{s,t} = v \cdot \tanh(q_s W_q + m_t W_m + b) \qquad
 # \alpha_s = \mathrm{softmax}_{t\,\text{valid}}(e_s) \qquad y_s = \sum_t \alpha_{s,t} m_t$$
@@ -253,14 +253,14 @@ exercises.check(attend)
 #
 # ## A decoder that looks
 #
-# Before each step the decoder asks with its state $s_t$, and gets the context as an input beside
+# Before each step the decoder asks with its state $s_t$. It gets the context as an input, beside
 # the last letter:
 #
 # $$c_t = \text{attention}(s_t, m) \qquad h_t, s_{t+1} = \text{decoder}([e_t, c_t], s_t) \qquad
 # \text{logits}_t = [h_t, c_t] W + b$$
 #
-# **Predict, then run:** draw the weights as a picture, a row for each letter written, a column for
-# each letter read. What will it look like before training? And after?
+# **Predict, then run:** we draw the weights as a picture, with a row for each letter written and a
+# column for each letter read. What will it look like before training? And after?
 
 # %% tags=["cover"]
 WORD = "attention"
@@ -285,12 +285,12 @@ assert before.max() < 0.3 and np.mean(mirror) > 0.65 and np.argmin(mirror) in (6
 
 # %% [markdown]
 # Across: the letters read, from the first to the last. Down: the letters written. Dark is a weight
-# of 1. Before training all letters get about the same weight, which says nothing. After it, there
-# is the diagonal from the top right to the bottom left: each letter is looked up where it stands.
-# Nobody has told the model which letter to look at. It has only been told what to write.
+# of 1. Before training all letters get about the same weight, which says nothing. After training
+# there is the diagonal from the top right to the bottom left: the model looks at each letter where
+# it stands. Nobody told the model which letter to look at. Its target was only what to write.
 #
-# It is least sure at the two t's next to each other: the same letter twice, so that only the place
-# tells them apart (and to mix them up costs nothing).
+# It is least sure at the two t's next to each other. Here the same letter comes twice, so that only
+# the place is different (and it costs nothing to confuse them).
 #
 # ## Luong's score
 #
@@ -299,7 +299,7 @@ assert before.max() < 0.3 and np.mean(mirror) > 0.65 and np.argmin(mirror) in (6
 #
 # $$e_{s,t} = q_s \cdot (m_t W_m)$$
 #
-# The decoder's steps then do not wait for the context, and all queries are answered in one product.
+# Then the decoder's steps do not wait for the context, and one product answers all queries.
 
 # %%
 simple = mr.LuongAttention(Q, M, rng=rng)
@@ -324,9 +324,9 @@ plt.show()
 assert all(flags.mean() > 0.97 for flags in with_attention.values())
 
 # %% [markdown]
-# Axes as above, all with 64 units and three epochs, but a fourth for Luong's score, which needs a little
-# longer. With attention of either kind there is no edge left up to 10 letters. The vector between
-# encoder and decoder is as small as before: it has only less to carry.
+# The axes are as above. All have 64 units and three epochs, except Luong's score with a fourth,
+# since it needs a little longer. With attention of either kind, there is no edge left up to 10
+# letters. The vector between encoder and decoder is as small as before, but it has less to carry.
 #
 # **Predict:** and words of 11 to 16 letters, longer than any that it was trained on?
 
@@ -344,13 +344,14 @@ for k in (11, 12, 13, 14, 16):
 assert flags[n == 11].mean() > 0.5 and flags[n == 16].mean() < 0.1
 
 # %% [markdown]
-# It does not hold. The memory grows with the word, but the state that asks "the letter before the
-# last one" has learned its way through 10 places, and is lost a few places further on. Attention
-# takes away the limit on *what* is kept; *where* to look is still computed by a recurrent state.
+# It does not work. The memory grows with the word. But the state that asks for "the letter before
+# the last one" has learned its way through 10 places, and gets lost a few places further on.
+# Attention takes away the limit on *what* is kept; *where* to look is still computed by a recurrent
+# state.
 #
 # ## What the mask is worth
 #
-# **Predict:** the trained model and the same test words. Which costs more: an encoder that does not
+# **Predict:** the trained model and the same test words. Which is worse: an encoder that does not
 # know the lengths, or a decoder that does not?
 
 # %%
@@ -390,18 +391,19 @@ for name, each in flags.items():
 assert flags["no mask in the attention"].mean() > 0.9 and flags["no lengths at all"].mean() < 0.5
 
 # %% [markdown]
-# The encoder. It runs on over the padding, and its backward half *begins* there: states that it has
-# never been in. To leave out the mask in the attention costs this trained model next to nothing:
-# the padding has outputs of zero here, and no query looks for zeros. Do not rely on it: an
-# untrained model has scores that are nearly equal, and then what is lost is the share of the
-# padding.
+# The encoder. It reads on over the padding, and its backward half even *begins* there, so it comes
+# into states that it has never seen. Without the mask in the attention, this trained model loses
+# almost nothing: here the outputs of the padding are zero, and no query looks for zeros. Do not
+# rely on that: an untrained model has scores that are nearly equal, and then it loses the share of
+# the padding.
 
 # %% [markdown]
 # ## Dates
 #
-# A second task, nearer to use: dates as people write them, in thirteen ways, to `1979-05-03`
-# ([`WAYS`](../minirnn/experiments/dates.py)). The target always has ten characters. The
-# baseline is a rule of a few lines that knows three of the ways, all of them in figures.
+# A second task, closer to real use: from dates as people write them, in thirteen ways, to
+# `1979-05-03` ([`WAYS`](../minirnn/experiments/dates.py)). The target always has ten characters.
+# The baseline is a rule of a few lines that knows three of these ways, all of them with digits
+# only.
 #
 # **Predict:** which characters will it look at to write the month of "3 may 1979"? And the "19" of
 # a date that is written "3.5.79"?
@@ -455,12 +457,12 @@ assert all(k >= 6 for k in looked[0][:4]) and looked[0][6] in (2, 3, 4) and look
 assert looked[2][0] == 4 and looked[2][3] == 5
 
 # %% [markdown]
-# Across: the characters of the source. Down: those written; dark is a weight of 1. The order of
-# looking is not that of the source any more: year first, then the month, then the day, wherever
-# they stand. For the "1" of 1979, which "3.5.79" does not have, it looks at the 7: the century
-# follows from the year. Take such pictures for what they are: a sign of what the decoder *read*,
-# from outputs of a recurrent encoder that know their neighbours too. A dark square on a comma may
-# well carry the year.
+# Across: the characters of the source. Down: those written; dark is a weight of 1. The model no
+# longer looks in the order of the source. It looks at the year first, then at the month, then at
+# the day, wherever they stand. For the "1" of 1979, which "3.5.79" does not have, it looks at the
+# 7: the century follows from the year. Be careful with such pictures. They show what the decoder
+# *read*: outputs of a recurrent encoder, which also know their neighbours. A dark square on a comma
+# may well carry the year.
 #
 # ## Read next
 #
@@ -468,7 +470,7 @@ assert looked[2][0] == 4 and looked[2][3] == 5
 #   translate*: where it comes from; figure 2 is the bottleneck, figure 3 the heat maps.
 # - Luong, Pham & Manning 2015, *Effective approaches to attention-based neural machine
 #   translation*.
-# - Jain & Wallace 2019, *Attention is not explanation*: how much such pictures may be believed.
+# - Jain & Wallace 2019, *Attention is not explanation*: how far one can believe such pictures.
 # - Vaswani et al. 2017, *Attention is all you need*: no recurrence at all.
 # - In [chapter 14](14_sentiment.ipynb) a single learned query pools a sentence.
 #

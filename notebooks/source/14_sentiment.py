@@ -3,8 +3,8 @@
 #
 # **The question.** "I did not see it, but I did like it." "I did see it, but I did not like it."
 # The same words, and the opposite opinion. What must a model be able to do to tell them apart? And
-# how do sentences of different lengths get into one array, without the empty places in it deciding
-# the answer?
+# how do you put sentences of different lengths into one array, so that the empty places do not
+# change the answer?
 #
 # You need: the GRU of [chapter 8](08_gru.ipynb), tokens from [chapter 11](11_language.ipynb), and
 # for one section attention, [chapter 13](13_attention.ipynb).
@@ -26,10 +26,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Two kinds of sentences
 #
-# The *made-up* ones have two clauses, one of them negated, and the label is whether they liked it
-# ([`negation`](../minirnn/experiments/polarity.py)). Before or after that up to six asides are told
-# that have nothing to do with it. The *real* ones are from film reviews (rt-polarity, Pang & Lee
-# 2005), if they are on this machine.
+# The *made-up* ones have two clauses, and one of the two has a "not". The label is whether they
+# liked it ([`negation`](../minirnn/experiments/polarity.py)). Before or after these clauses there
+# are up to six others that have nothing to do with the question. The *real* ones are from film
+# reviews (rt-polarity, Pang & Lee 2005), if they are on this machine.
 
 # %%
 ASIDES = ["it was a monday", "my sister came too", "we had good seats", "the hall was full",
@@ -63,13 +63,13 @@ for k in (0, 1):
 # %% [markdown]
 # ## Side by side
 #
-# A batch is one array $(T, B)$: `T` as long as the longest of its sentences, the others filled up
-# with the token 0. Beside it goes `lengths` $(B,)$, without which nobody knows any more which zeros
-# mean something.
+# A batch is one array $(T, B)$. `T` is the length of the longest sentence; the others are filled up
+# with the token 0. Beside it there is `lengths` $(B,)$. Without it, nobody knows any more which
+# zeros mean something.
 #
-# **Exercise 1.** Write `pad`. `sequences` is a list of lists of tokens, each at least one long.
-# Returns the array of tokens $(T, B)$, time first, filled up *behind* with 0, and the lengths
-# $(B,)$.
+# **Exercise 1.** Write `pad`. `sequences` is a list of lists of tokens, each with at least one
+# token. Returns the array of tokens $(T, B)$, time first, filled up *behind* with 0, and the
+# lengths $(B,)$.
 
 
 # %% tags=["exercise"]
@@ -91,7 +91,7 @@ exercises.check(pad)
 
 # %% [markdown]
 # **Predict, then run:** batches of 32 sentences, drawn at random. What share of the array is
-# padding? And if each batch is made of sentences of like length
+# padding? And if each batch is made of sentences of similar length
 # ([`buckets`](../minirnn/datasets/batches.py))?
 
 # %%
@@ -130,8 +130,8 @@ assert share["at random"] > 0.25 and share["in buckets"] < 0.05
 
 # %% [markdown]
 # Left: how long the sentences are. Middle and right: one batch of each kind, a column for each
-# sentence, time downwards. Grey are words; white, down to the orange line, is padding. It takes
-# space, and time:
+# sentence, time downwards. Grey means words; white, down to the orange line, is padding. Padding
+# takes space, and time:
 
 # %% tags=["clock"]
 gru = mr.GRU(32, 32, rng=0, dtype=np.float32)
@@ -148,19 +148,20 @@ for name, listed in kinds.items():
     print(f"{name:<11} {1000 * seconds[name]:5.0f} ms for all batches, forward and backward")
 
 # %% [markdown]
-# The price of buckets: the order of the sentences is no longer quite random. The batches themselves
+# Buckets have a price: the order of the sentences is no longer fully random. The batches themselves
 # are still shuffled.
 #
 # ## A bag of words
 #
-# The simplest thing that reads: every word has a number for each class, and a sentence the sum of
-# its words' numbers. A GRU reads in order and answers once, at its last *valid* step $n$:
+# This is the simplest thing that reads: every word has a number for each class, and a sentence gets
+# the sum of its words' numbers. A GRU reads in order and answers once, at its last *valid* step
+# $n$:
 #
 # $$\text{bag: logits} = \sum_{t<n} W[x_t] \qquad\qquad
 # \text{GRU: } h_t = \text{GRU}(E[x_t], h_{t-1}), \quad \text{logits} = h_n W + b$$
 #
 # **Predict, then run:** how often is the bag right on new made-up sentences, after as much training
-# as you like? (For the label each is as likely as the other.)
+# as you like? (Both labels are equally likely.)
 
 # %%
 train, test = sentiment.split(made_up, labels, np.random.default_rng(2), 1 / 3)
@@ -206,8 +207,8 @@ for name, percent in result.items():
 assert abs(result["bag"] - 50) < 6 and result["GRU"] > 99 and result["tanh RNN"] > 95
 
 # %% [markdown]
-# The bag cannot, and no training will help: both sentences of a pair have the same words, so the
-# same sum, so the same logits. To the last digit:
+# The bag cannot do it, and no training will help: both sentences of a pair have the same words, so
+# the same sum, so the same logits, to the last digit:
 
 # %%
 liked = texts.words("I did not see it, but I did like it.")
@@ -223,16 +224,17 @@ assert np.allclose(both[0], both[1])
 # %% [markdown]
 # ## What happens without a mask
 #
-# A layer that is given `lengths` stops each sequence at its end. Past it the state is carried along
-# and the output is zero; in the backward pass nothing comes from there
+# A layer that is given `lengths` stops each sequence at its end. After the end, the state stays as
+# it is and the output is zero. In the backward pass nothing comes from there
 # ([`gru_forward`](../minirnn/cells/gru.py)):
 #
 # $$t \ge n: \quad h_t = h_{t-1}, \quad y_t = 0$$
 #
-# Without `lengths` it goes on reading. The padding is a token like others, and moves the state.
+# Without `lengths` it goes on reading. The padding is a token like any other, and changes the
+# state.
 #
 # **Predict, then run:** the trained models read the test sentences, each followed by `k` steps of
-# padding. Does it matter to the tanh RNN? To the GRU?
+# padding. Does it change the answers of the tanh RNN? Of the GRU?
 
 # %%
 extra = np.arange(25)
@@ -269,15 +271,16 @@ assert min(moved["GRU"][1:]) > 0.01 and np.ptp(masked) == 0
 assert min(percent["tanh RNN"]) < 40 and min(percent["GRU"]) > 90
 
 # %% [markdown]
-# Left: how far the state has moved away from where the sentence ended, in parts of its own size.
+# Left: how far the state has moved away from where the sentence ended, relative to its own size.
 # Right: how many answers are right; the grey line is guessing. Both models were trained with
-# lengths, so neither has ever read padding, and its vector is the random one it began with. The
-# state moves in both. That of the tanh RNN is thrown about: with some numbers of steps far more
-# than half of its answers are *wrong*. The GRU has a gate that it can close, and on this easy task
-# it keeps its answer: luck, not safety, as the real sentences will show.
+# lengths. So neither has ever read padding, and the vector of the padding token is still the random
+# one from the start. The state moves in both. That of the tanh RNN jumps: with some numbers of
+# steps, far more than half of its answers are *wrong*. The GRU has a gate that it can close, and on
+# this easy task it keeps its answer. This is luck, not safety, as the real sentences will show.
 #
-# What is worst about it: *how much* padding there is depends on the neighbours in the batch. The
-# same sentence gets one answer alone and another beside a long one. With lengths it gets the same.
+# The worst part: *how much* padding there is depends on the neighbours in the batch. The same
+# sentence gets one answer when it is alone, and another beside a long sentence. With lengths, the
+# answer is always the same.
 
 # %%
 rnn = models["tanh RNN"]
@@ -295,10 +298,9 @@ print("gradient of the padding's vector:", abs(grads["0.W"][0]).max())
 assert abs(masked - alone).max() < 1e-4 and changed > 0.02 and not grads["0.W"][0].any()
 
 # %% [markdown]
-# ## A mean that does not count nothing
+# ## A mean without the padding
 #
-# Instead of the last step one may take the mean of all outputs, and again only the valid steps
-# count:
+# Instead of the last step, you can take the mean of all outputs. Again only the valid steps count:
 #
 # $$p_b = \frac{1}{n_b} \sum_{t < n_b} y_{t,b}$$
 #
@@ -374,19 +376,19 @@ assert said[0][6] > 0.8 and said[1][6] < 0.2 and neither[-1] < 0.5
 
 # %% [markdown]
 # Across: the words, as they are read. Orange: the probability that they liked it, if the sentence
-# ended here. Grey: how far the word has moved the state, the furthest is 1. Before the end these
-# are answers to a question that was never asked in training, so read them as a trace, not as a
-# belief.
+# ended here. Grey: how far the word has moved the state; the largest is 1. Before the end, these
+# are answers to a question that was never asked in training. So do not read them as what the model
+# believes.
 #
-# And yet: at the word "but" both are decided, and "like" has not been read. Of the two clauses
-# exactly one is negated, so that the first one tells it all. Nobody meant to put that into the
-# sentences, and 100 % on new ones of the same kind cannot show it. The last line does: a sentence
-# with no "not" at all, in which they liked it, and the GRU thinks not.
+# But look: at the word "but" both are decided, and "like" has not been read yet. Exactly one of the
+# two clauses has a "not", so the first clause already tells everything. Nobody wanted to put that
+# into the sentences, and 100 % on new sentences of the same kind cannot show it. The last line
+# does. It is a sentence with no "not" at all: they liked it, and the GRU thinks that they did not.
 #
 # ## Look at all words
 #
 # With [`AttentionPool`](../minirnn/layers/pooling.py) in place of the last step, the model takes a
-# weighted mean of all outputs, and the weights can be looked at:
+# weighted mean of all outputs, and you can look at the weights:
 #
 # $$\alpha = \mathrm{softmax}_{t<n}\left(v \cdot \tanh(y_t W_m + b)\right) \qquad
 # p = \sum_t \alpha_t y_t$$
@@ -413,13 +415,13 @@ assert history.loss[1] < histories["GRU"].loss[1]
 # %% [markdown]
 # Across: the words; up: the weight of the output *at* that word, which has read all words before
 # it. So a high bar at a word says that the answer was ready there, not that this word alone is the
-# answer. It also learns in fewer epochs: the gradient reaches every step directly, and need not go
-# through all the asides first.
+# answer. It also learns in fewer epochs: the gradient reaches every step directly, and does not
+# have to go through all the other clauses first.
 #
 # ## Real sentences
 #
-# **Predict, then run:** 10 662 sentences from film reviews, real language with all its turns. By
-# how much does a model that reads in order beat the bag of words?
+# **Predict, then run:** 10 662 sentences from film reviews, real language with all its forms. How
+# much better than the bag of words is a model that reads in order?
 
 # %%
 if real:
@@ -448,13 +450,14 @@ else:
     print("not here: rt-polarity")
 
 # %% [markdown]
-# It does not, or not by more than chance would allow. Most reviews say what they mean with their
-# words, and 8530 short sentences are few to learn from scratch how English negates. The made-up
-# sentences have shown that the GRU *can* use the order. That it can does not mean that it is worth
-# anything here. Without the bag beside it, the GRU's figure would have looked like an achievement
-# of memory.
+# It is not better, or not by more than chance could explain. Most reviews show their opinion in
+# single words. And 8530 short sentences are few, if a model must learn from nothing how English
+# says "not". The made-up sentences have shown that the GRU *can* use the order. That does not mean
+# that the order is worth anything here. Without the bag beside it, the GRU's number would have
+# looked like a success of its memory.
 #
-# What the two have learned, the bag by word, the GRU along a sentence about which they disagree:
+# Here is what the two have learned: the bag for each word, the GRU along a sentence about which
+# they disagree.
 
 # %%
 if real:
@@ -478,12 +481,13 @@ if real:
     plt.show()
 
 # %% [markdown]
-# Axes as before; a word that is rare in training is `<unk>`. One sentence, chosen because the two
-# disagree about it, proves nothing. The two counts above say more: where the models differ, neither
-# is right more often than a coin would allow (the difference is below twice the root of their sum).
+# The axes are as before; a word that is rare in training is `<unk>`. One sentence, chosen because
+# the two disagree about it, proves nothing. The two counts above say more: where the models differ,
+# neither is right more often than a coin could be (the difference is below twice the square root of
+# their sum).
 #
-# And the mask? The same GRU without lengths, in batches at random, and one that was also *trained*
-# without:
+# And the mask? Here is the same GRU without lengths, in random batches, and one that was also
+# *trained* without lengths:
 
 # %%
 if real:
@@ -519,8 +523,8 @@ if real:
     assert figures[0] - figures[1] > 3 and figures[2] < figures[0] - 5
 
 # %% [markdown]
-# Nothing has warned, and no shape was wrong. That is the danger of a missing mask: the model is
-# worse, or learns nothing, and one looks for the fault in the model. The test that finds it takes
+# There was no warning, and no shape was wrong. That is the danger of a missing mask: the model is
+# worse, or learns nothing, and you look for the fault in the model. The test that finds it takes
 # one line: *does the answer change if I append padding?*
 #
 # ## Read next
@@ -534,6 +538,6 @@ if real:
 # - Socher et al. 2013, *Recursive deep models for semantic compositionality over a sentiment
 #   treebank*: negation, with a label on every part of a sentence.
 #
-# **A question without an answer here:** the bag fails on the made-up sentences and holds its own on
-# the real ones. What would a *bag of pairs* of neighbouring words do on both? And is there a task
-# with real sentences that shows for certain whether a model reads the word "not"?
+# **A question without an answer here:** the bag fails on the made-up sentences, and is as good as
+# the others on the real ones. What would a *bag of pairs* of neighbouring words do on both? And is
+# there a task with real sentences that shows for certain whether a model reads the word "not"?

@@ -7,8 +7,8 @@
 # You need: [chapter 2](02_by_hand.ipynb) for the forward pass, [chapter 3](03_bptt.ipynb) for the
 # backward pass. You will take two products out of a loop. Everything here is float64.
 #
-# The times on this page are of one machine, and of the moment. Run it on yours: the order of some
-# bars may change. What is safe to say about any machine stands in the `assert`s.
+# The times on this page are from one machine at one moment. Run it on yours: the order of some bars
+# may change. What is true on any machine stands in the `assert`s.
 
 # %%
 import importlib.util
@@ -47,7 +47,7 @@ inputs = {B: (rng.normal(size=(T, B, D)), np.zeros((B, H)), W_x, W_h, b) for B i
 #
 # $$a_{tj} = \sum_k x_{tk} W_{x,kj} + \sum_k h_{t-1,k} W_{h,kj} + b_j \qquad h_{tj} = \tanh a_{tj}$$
 #
-# The sums as loops, in Python; and as products, in NumPy.
+# Here are the sums as loops, in Python, and as products, in NumPy.
 
 
 # %%
@@ -90,8 +90,8 @@ assert agree(python_loops, 1) < 1e-13
 print("the same numbers, to rounding:", agree(python_loops, 1) < 1e-13)
 
 # %% [markdown]
-# **Predict, then run:** a step of this network is 192 times 128 multiplications. How many can Python
-# do in a second, and how many NumPy?
+# **Predict, then run:** a step of this network is 192 times 128 multiplications. How many can
+# Python do in a second, and how many can NumPy?
 
 
 # %% tags=["clock"]
@@ -121,13 +121,13 @@ assert first["Python"] > 20 * first["NumPy"]
 #
 # ## What need not wait
 #
-# `h[t] @ W_h` has to wait for the step before. `x[t] @ W_x` has not: `x` is known from the start. Put
-# all $T \cdot B$ rows of `x` under each other, and it is *one* product. The library does so in
+# `h[t] @ W_h` has to wait for the step before. `x[t] @ W_x` does not: `x` is known from the start.
+# Put all $T \cdot B$ rows of `x` under each other, and it is *one* product. The library does so in
 # [`times`](../minirnn/engine/products.py), for its `Linear` layer.
 #
 # **Exercise 1.** Write the forward pass with one product for `x W_x` of all steps. `x` $(T, B, D)$,
-# `h0` $(B, H)$, `W_x` $(D, H)$, `W_h` $(H, H)$, `b` $(H,)$; returns `h` $(T+1, B, H)$, its first entry
-# `h0`. The checker counts the products that you make with `W_x`.
+# `h0` $(B, H)$, `W_x` $(D, H)$, `W_h` $(H, H)$, `b` $(H,)$; it returns `h` $(T+1, B, H)$, with `h0`
+# as its first entry. The checker counts your products with `W_x`.
 
 
 # %% tags=["exercise"]
@@ -150,10 +150,10 @@ def rnn_forward_fast(x, h0, W_x, W_h, b):
 exercises.check(rnn_forward_fast)
 
 # %% [markdown]
-# **Why not `W_h` as well?** If there were no tanh, $h_2 = (h_0 W_h + x_1 W_x) W_h + x_2 W_x$ could be
-# multiplied out, and the powers of `W_h` computed beforehand. The tanh in between forbids that: no
-# matrix takes $h_0$ to $h_2$ whatever $h_0$ is. (Networks with a *linear* recurrence give the tanh up
-# for this reason; see *Read next*.)
+# **Why not `W_h` as well?** Without the tanh, you could multiply out
+# $h_2 = (h_0 W_h + x_1 W_x) W_h + x_2 W_x$, and compute the powers of `W_h` beforehand. The tanh in
+# between makes that impossible: there is no matrix that takes every $h_0$ to its $h_2$. (Networks
+# with a *linear* recurrence give up the tanh for this reason; see *Read next*.)
 
 
 # %%
@@ -171,7 +171,8 @@ for name, f in {"without tanh": lambda a: a, "with tanh": np.tanh}.items():
 # ## Compiled: the loops as they stand
 #
 # Numba compiles Python functions on numbers and arrays to machine code. These are the three loops
-# again, then the same with two of them the other way round. The number of multiplications is equal.
+# again, and then the same with the order of two loops changed. The number of multiplications is the
+# same.
 
 
 # %%
@@ -235,16 +236,17 @@ assert measured["Numba, three loops"] > 3 * measured["NumPy, each step"]  # at b
 # Compiled is not the same as fast. At batch 32 the three loops are slower than NumPy by far more than
 # the factor 3 that the cell asserts. Two reasons:
 #
-# - A processor fetches memory in **cache lines** of 64 bytes, eight numbers that are neighbours. Along
-#   a row of `W_h` all eight are used. Down a column one is, and the other seven came for nothing.
-# - It has **vector registers** of 2 to 8 float64, and adds or multiplies all of them by one
-#   instruction. The compiler can fill them where neighbours in memory go into *different* sums. The
-#   numbers of one running sum it must add in the order written, one after the other, unless it is
-#   given leave to reorder them.
+# - A processor fetches memory in **cache lines** of 64 bytes, eight numbers that are neighbours.
+#   Along a row of `W_h`, all eight are used. Down a column, only one is used, and the other seven
+#   came for nothing.
+# - It has **vector registers** of 2 to 8 float64, and adds or multiplies all of them with one
+#   instruction. The compiler can use them where neighbours in memory go into *different* sums. But
+#   the numbers of one running sum must be added in the written order, one after the other, unless
+#   you allow the compiler to change the order.
 #
-# A third cost is hidden in `np.empty`. The operating system hands memory out in **pages** of 4096
-# bytes, at the first touch of each: a *page fault*, in which it also fills the page with zeros.
-# All three, measured alone:
+# A third cost is hidden in `np.empty`. The operating system gives out memory in **pages** of 4096
+# bytes, when each is touched for the first time. This is a *page fault*, in which it also fills the
+# page with zeros. Here are all three costs, measured alone:
 
 
 # %%
@@ -300,19 +302,19 @@ plt.show()
 
 # %% [markdown]
 # Up and down: five ways to touch the same number of numbers. Across: milliseconds, on a logarithmic
-# axis. The first two bars differ by the order of two loops, the third by leave to add in another
-# order, the last two by who had the memory before. The library keeps large arrays that nobody needs
-# any more, and uses their pages again: [`empty`](../minirnn/engine/memory.py).
+# axis. The first two bars differ in the order of two loops. The third is allowed to add in another
+# order. The last two differ in who had the memory before. The library keeps large arrays that
+# nobody needs any more, and uses their pages again: [`empty`](../minirnn/engine/memory.py).
 #
 # ## The tanh is not free
 #
-# `math.tanh` is a call into the C library, for one number at a time. A loop with a call in it cannot
-# use vectors. [`activations.py`](../minirnn/activations.py) writes tanh as arithmetic without a
-# branch: [`exp_parts`](../minirnn/activations.py) splits $x = k \ln 2 + r$, so that
-# $e^x = 2^k (1 + p)$ with $p = e^r - 1$. It rounds to $k$ by adding a number so large that the sum has no
-# bits left for a fraction; the last bits of the sum, moved to the place of the exponent, are $2^k$; and $p$
-# is a polynomial. From $m = e^{-2|a|} - 1 = 2^k p + (2^k - 1)$, where nothing cancels however small $a$ is,
-# comes $\tanh|a| = -m / (2 + m)$.
+# `math.tanh` is a call into the C library, for one number at a time. A loop with a call in it
+# cannot use vectors. [`activations.py`](../minirnn/activations.py) writes tanh as arithmetic
+# without a branch: [`exp_parts`](../minirnn/activations.py) splits $x = k \ln 2 + r$, so that
+# $e^x = 2^k (1 + p)$ with $p = e^r - 1$. To round to $k$, it adds a number so large that the sum
+# has no bits left for a fraction. The last bits of the sum, moved to the place of the exponent, are
+# $2^k$. And $p$ is a polynomial. From $m = e^{-2|a|} - 1 = 2^k p + (2^k - 1)$, where nothing
+# cancels however small $a$ is, comes $\tanh|a| = -m / (2 + m)$.
 
 
 # %%
@@ -350,17 +352,18 @@ for name, ms in tanhs.items():
 # %% [markdown]
 # ## All of it together
 #
-# Products through the BLAS, the library of matrix products behind `@`, from within compiled code, with
-# one tanh or the other; then the library's own products. The BLAS is made for large matrices: it lays
-# out both factors anew for each product. But `W_h` is the same at every step. So the library lays it
-# out once, in [`panels`](../minirnn/engine/products.py), and [`add_product`](../minirnn/engine/products.py) keeps the
-# sums of a *tile* of rows and columns in registers for up to 256 terms ([`tile`](../minirnn/engine/tile.py)).
-# Eight rows are enough for such a tile, so the library's own loop computes `x W_x` at its step, too, and
-# leaves it in the processor's cache for what comes next. (A single row is multiplied by four panels at
-# once: the few sums of one panel would wait for each other.)
+# First there are products by the BLAS, the library of matrix products behind `@`, called from
+# compiled code, with one tanh or the other. Then there are minirnn's own products. The BLAS is made
+# for large matrices: for each product it rearranges both factors in memory. But `W_h` is the same
+# at every step. So minirnn rearranges it once, in [`panels`](../minirnn/engine/products.py), and
+# [`add_product`](../minirnn/engine/products.py) keeps the sums of a *tile* of rows and columns in
+# registers for up to 256 terms ([`tile`](../minirnn/engine/tile.py)). Eight rows are enough for
+# such a tile. So minirnn's loop also computes `x W_x` at its own step, and leaves it in the
+# processor's cache for what comes next. (A single row is multiplied by four panels at once, because
+# the few sums of one panel would wait for each other.)
 #
-# One option of the library's has to be taken back for the BLAS: its kernels make no arrays, and so need
-# not count who refers to which (`_nrt`).
+# One option of minirnn's kernels must be switched off for the BLAS: the kernels make no arrays, and
+# so they do not count how many references to an array there are (`_nrt`).
 
 
 # %%
@@ -429,11 +432,11 @@ versions |= {"minirnn, 1 thread": library(1), "minirnn, 2 threads": library(2)}
 assert np.abs(layer.forward(inputs[32][0])[0] - right[32][1:]).max() < 1e-13
 
 # %% [markdown]
-# Two marks to hold them against. *The products alone*: `x W_x` as one product and `h W_h` as a
-# hundred, by NumPy, into memory that is there, without anything else (but with NumPy's
-# hundred calls, so that at batch 1 compiled code can pass it). *At the rate of a large product*:
-# the same number of multiplications, if they went as fast as those of two 512 by 512 matrices. At batch
-# 1 the second is out of reach: every number of `W_h` is fetched for a single multiplication.
+# Two marks to compare with. *The products alone*: `x W_x` as one product and `h W_h` as a hundred,
+# by NumPy, into memory that is already there, and nothing else. (But NumPy has a hundred calls, so
+# at batch 1 compiled code can be faster.) *At the rate of a large product*: the same number of
+# multiplications, if they went as fast as those of two 512 by 512 matrices. At batch 1 the second
+# is out of reach: every number of `W_h` is fetched for a single multiplication.
 
 
 # %%
@@ -488,33 +491,35 @@ for B, ms in figures.items():
     assert ms["minirnn, 1 thread"] < 3 * min(numpy, ms["Numba, three loops"])
 
 # %% [markdown]
-# Up and down: the versions. Across: milliseconds for 100 steps, logarithmic, so that a length of a
-# third of a decade is a factor of two. Orange: the two marks. (At batch 32, Python was timed on two
-# steps.) Read it like this:
+# Up and down: the versions. Across: milliseconds for 100 steps, logarithmic: a third of the way
+# from 1 to 10 is about a factor of two. Orange: the two marks. (At batch 32, Python was timed on
+# two steps.) Read it like this:
 #
-# - *Batch 1* is about overhead. NumPy pays for each call, whatever is in it, and a step has several
-#   calls: what is compiled as a whole avoids them. The library, too, pays something: it checks its
-#   arguments, and lays out `W_h` for as few as a hundred rows.
-# - *Batch 32* is about arithmetic. A step does 32 times the work in the same number of calls. Compiling
-#   alone is no gain here: as the line above the table says, `math.tanh` by itself takes a good
-#   part of the time in which NumPy, whose tanh uses vectors, is done with everything (asserted: at
+# - *Batch 1* is about overhead. NumPy pays for each call, whatever the call does, and a step has
+#   several calls. Code that is compiled as a whole avoids them. The library also pays something: it
+#   checks its arguments, and rearranges `W_h` for only a hundred rows.
+# - *Batch 32* is about arithmetic. A step does 32 times the work in the same number of calls.
+#   Compiling alone gains nothing here. The line above the table shows why: `math.tanh` alone takes
+#   a good part of the time in which NumPy, whose tanh uses vectors, does everything (asserted: at
 #   least a third). Compare *BLAS, math.tanh* with *BLAS, vector tanh*. What then remains is mostly
 #   products: compare with *the products alone*.
-# - And exercise 1? At batch 1 *x W_x once* saves a hundred calls. At batch 32 each call has enough to
-#   do, and nothing is gained; it may even be slower, since `xW` is 3 MB of fresh pages, which are fetched
-#   once more step by step. The library gains there by its products: with `W_h` laid out once it may even
-#   beat *the products alone*, which are NumPy's, though it also keeps what the backward pass needs. And at
-#   least as much by memory that was used before: *Numba, panels* has the same products, but a fresh `h`.
+# - And exercise 1? At batch 1 *x W_x once* saves a hundred calls. At batch 32 each call has enough
+#   to do, and nothing is gained. It may even be slower, since `xW` is 3 MB of fresh pages, which
+#   are fetched once more step by step. The library gains there by its products: with `W_h`
+#   rearranged once, it may even beat *the products alone*, which are NumPy's, although it also
+#   keeps what the backward pass needs. It gains at least as much by memory that was used before:
+#   *Numba, panels* has the same products, but a fresh `h`.
 # - Two threads help where there is enough to share and both cores are free. At batch 1 there is one
 #   row and nothing to share: a difference there is noise.
 #
 # ## Threads, and the same bits
 #
 # Sums of floats depend on their order: `(a + b) + c` is not `a + (b + c)`. If the number of threads
-# decided who sums what, then a result would depend on the machine. In the library it cannot
-# ([`threads.py`](../minirnn/engine/threads.py)): in the loop over time each row of the batch is one thread's,
-# and depends on no other row. Where rows are summed, as in $dW_h$, [`blocks`](../minirnn/engine/threads.py)
-# cuts them by the *shapes* alone, and the sums of the blocks are added up in their order.
+# decided who sums what, a result would depend on the machine. In the library it does not
+# ([`threads.py`](../minirnn/engine/threads.py)). In the loop over time, each row of the batch
+# belongs to one thread, and depends on no other row. Where rows are summed, as in $dW_h$,
+# [`blocks`](../minirnn/engine/threads.py) uses only the *shapes* to cut them into blocks, and the
+# sums of the blocks are added up in their order.
 
 # %%
 print("(0.1 + 0.2) + 0.3 == 0.1 + (0.2 + 0.3):", (0.1 + 0.2) + 0.3 == 0.1 + (0.2 + 0.3))
@@ -532,8 +537,8 @@ assert same
 # %% [markdown]
 # ## The sum over time in the backward pass
 #
-# Of the products of the backward pass, $dW_x$, $dW_h$, $dx$ and $da_{t+1} W_h^T$, only the last must
-# wait for another step. Once all `da` are there, the sum over time *is* a matrix product:
+# The backward pass has the products $dW_x$, $dW_h$, $dx$ and $da_{t+1} W_h^T$. Only the last one
+# must wait for another step. When all `da` are there, the sum over time *is* a matrix product:
 #
 # $$dW_h = \sum_t h_{t-1}^T\, da_t = \begin{pmatrix} h_0 \\ h_1 \\ \vdots \end{pmatrix}^T
 # \begin{pmatrix} da_1 \\ da_2 \\ \vdots \end{pmatrix}$$
@@ -578,15 +583,15 @@ for B, h in right.items():
     assert B > 1 or ms["a loop"] > 3 * ms["one product"]
 
 # %% [markdown]
-# At batch 1 a step's product is a column times a row: 16384 sums are fetched and put back for one
-# multiplication each. In the one product they stay in registers while all steps go into them. At batch
-# 32 each step has 32 multiplications for every sum, and there is less to gain, or nothing.
+# At batch 1 a step's product is a column times a row: 16384 sums are fetched and stored again for
+# one multiplication each. In the one product they stay in registers while all steps go into them.
+# At batch 32 each step has 32 multiplications for every sum, and there is less to gain, or nothing.
 
 # %% [markdown]
 # ## Against others
 #
-# A version of one's own beside another of one's own proves little. PyTorch's forward and backward pass
-# of the same layer, where it is installed:
+# To be faster than your own other versions proves little. Here is PyTorch's forward and backward
+# pass of the same layer, if PyTorch is installed:
 
 # %% tags=["clock"]
 if importlib.util.find_spec("torch"):
@@ -615,9 +620,10 @@ else:
     print("PyTorch is not installed here: nothing to compare with.")
 
 # %% [markdown]
-# One shape, one dtype, one thread. The whole table, three cells, two dtypes, six shapes, is made by
-# `python -m benchmarks`, and kept with its date in [results.md](../benchmarks/results/results.md).
-# From its file of figures:
+# This was one shape, one dtype, one thread. `python -m benchmarks` makes the whole table, with
+# three cells, two dtypes and six shapes. It is kept with its date in
+# [results.md](../benchmarks/results/results.md), and explained in
+# [benchmarks](../benchmarks/README.md). From its numbers:
 
 # %% tags=["clock"]
 path = Path("../benchmarks/results/results.json")
@@ -637,11 +643,12 @@ else:
     print("benchmarks/results/results.json is not here (it is in the repository).")
 
 # %% [markdown]
-# Each line but the first takes one trick away, from a factor of two down to none; near 1, or below, a trick
-# does not pay at this shape. Four have not been met above: while at work on one panel the library
-# *fetches the next ahead*; each turn of a tile's loop adds *four terms*, since the loop's own instructions
-# count too; it adds at most 256 terms *of a sum* at once, so that this part of a panel stays
-# in the cache next to the processor; and memory *begins* where a line of the cache does.
+# Each line except the first takes away one trick. The factors go from two down to none; near 1, or
+# below, a trick gains nothing at this shape. Four tricks are new here. While the library works on
+# one panel, it *fetches the next ahead*. Each turn of a tile's loop adds *four terms*, since the
+# loop's own instructions cost time too. It adds at most 256 terms *of a sum* at once, so that this
+# part of a panel stays in the cache next to the processor. And memory *begins* where a line of the
+# cache begins.
 #
 # ## Read next
 #

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 16. After recurrent networks
 #
-# **The question.** A recurrent network carries what it has seen in its state, from step to step. Why
-# carry it? The inputs are all still there. What if a network looked back at them instead: at fixed
-# places (a *dilated convolution*) or at those that matter (*attention*)? Is anything lost?
+# **The question.** A recurrent network carries what it has seen in its state, from step to step.
+# Why carry it? All the inputs are still there. What if a network looks back at them instead: at
+# fixed places (a *dilated convolution*), or at those that matter (*attention*)? Is anything lost?
 #
 # You need: [chapter 8](08_gru.ipynb) for the GRU, [chapter 13](13_attention.ipynb) for attention. You
 # will write a causal convolution, its receptive field, and a causal mask.
@@ -91,9 +91,10 @@ assert fields["dilations 1, 2, 4, ..."] == [2, 4, 8, 16, 32, 64]
 assert fields["dilation 1 everywhere"] == [2, 3, 4, 5, 6, 7]
 
 # %% [markdown]
-# Across: layers. Up: steps that the last output depends on, measured, on a logarithmic axis. With
-# doubled dilations each layer doubles the reach, for the same number of weights. A drawing of four
-# layers shows how: what the last output needs, layer by layer down to the inputs.
+# Across: layers. Up: steps that the last output depends on, measured, on a logarithmic axis. If the
+# dilation doubles from layer to layer, each layer doubles the reach, for the same number of
+# weights. A drawing of four layers shows how. It shows what the last output needs, layer by layer
+# down to the inputs.
 
 # %% tags=["cover"]
 T, needed = 16, {15}
@@ -114,10 +115,10 @@ plt.show()
 assert needed == set(range(T))
 
 # %% [markdown]
-# Across: steps. Up: the layers. Orange: what the output at step 15 depends on, through the lines.
-# A step that is out of this *receptive field* is not badly remembered. It is not there.
+# Across: steps. Up: the layers. Orange: what the output at step 15 depends on, through the lines. A
+# step outside this *receptive field* is not remembered badly. It does not exist for the output.
 #
-# **Exercise 2.** `receptive_field(kernel, dilations)`: how many steps, the present one among them, a
+# **Exercise 2.** `receptive_field(kernel, dilations)`: how many steps, including the present one, a
 # stack of causal convolutions sees, with `kernel` taps in each layer and a list of dilations.
 
 
@@ -137,15 +138,15 @@ exercises.check(receptive_field)
 # %% [markdown]
 # ## Looking back at what matters
 #
-# In attention every step makes a *query* $q_t$, a *key* $k_t$ and a *value* $v_t$, of $D$ numbers each.
-# Its query is compared with the keys of all steps up to its own, and its answer is the mean of their
-# values, weighted by how well they fit. (Here $t$ looks and $s$ is looked at; in
+# In attention every step makes a *query* $q_t$, a *key* $k_t$ and a *value* $v_t$, of $D$ numbers
+# each. Its query is compared with the keys of all steps up to its own. Its answer is the mean of
+# their values, weighted by how well query and key fit. (Here $t$ looks and $s$ is looked at; in
 # [chapter 13](13_attention.ipynb) it was the other way round.)
 #
 # $$e_{ts} = \frac{q_t \cdot k_s}{\sqrt{D}} \qquad \alpha_t = \text{softmax}_{s \le t}\, e_{ts}
 # \qquad y_t = \sum_{s \le t} \alpha_{ts} v_s$$
 #
-# Only the mask makes it causal. Forward, by hand, for one sequence:
+# Only the mask makes it causal. Here is the forward pass by hand, for one sequence:
 
 
 # %%
@@ -171,8 +172,8 @@ ax.set(xlabel="step s, looked at", ylabel="step t, that looks")
 plt.show()
 
 # %% [markdown]
-# Across: the steps looked at. Down: the steps that look. Each row sums to 1, and above the diagonal
-# all is zero. No dilation decides what is in reach: step 9 sees step 0 as well as step 8.
+# Across: the steps looked at. Down: the steps that look. Each row sums to 1, and everything above
+# the diagonal is zero. No dilation decides what is in reach: step 9 sees step 0 as well as step 8.
 #
 # **Exercise 3.** `causal_mask(T)`: an array of True and False $(T, T)$; in row `t`, column `s` it is
 # True where step `t` may look at step `s`.
@@ -204,10 +205,11 @@ print(f"largest change: {np.abs(change).max():.0e}")
 assert np.abs(change).max() < 1e-14
 
 # %% [markdown]
-# Nothing. A weighted mean has no order. One layer of attention must be *told* where a step is (several
-# with a causal mask can find out something, since the mask has an order): a learned row of
-# numbers for each position is added to its input. There is no such layer in the library, but a layer
-# is only `params` and two functions ([`Layer`](../minirnn/protocol.py)); here is one, checked.
+# Nothing. A weighted mean has no order. One layer of attention needs the position of a step as an
+# *input*: a learned row of numbers for each position is added to the input. (Several layers with a
+# causal mask can find out something by themselves, since the mask has an order.) The library has no
+# such layer, but a layer is only `params` and two functions ([`Layer`](../minirnn/protocol.py)).
+# Here is one, and its check.
 
 
 # %%
@@ -234,17 +236,19 @@ assert mr.gradcheck(Positions(5, 4, rng), rng.normal(size=(5, 2, 4))).ok
 # ## The same task for all
 #
 # *Temporal order* ([`temporal_order`](../minirnn/datasets/synthetic.py)): among noise there are two
-# symbols, X or Y each, one near the beginning, one in the middle. Which symbol was the first, and which the
-# second? Four answers, asked for at the end; guessing is right in 25 % of the cases.
+# symbols, X or Y each, one near the beginning, one in the middle. Which symbol was the first, and
+# which the second? There are four answers, asked for at the end. Guessing is right in 25 % of the
+# cases.
 #
-# Five networks of about as many parameters each (attention's grow with the length, by its positions).
-# The attention here is the smallest kind: the answer is wanted once, at the end, so one learned query
-# looks at all steps (`AttentionPool`), and no mask is needed. All get 200 batches of 32 new sequences, the
-# same optimizer, the same schedule, three seeds, and are tested on the same 1000 sequences.
+# There are five networks with about the same number of parameters (for attention it grows with the
+# length, because of the positions). The attention here is the smallest kind: there is only one
+# answer, at the end, so one learned query looks at all steps (`AttentionPool`), and no mask is
+# needed. All get 200 batches of 32 new sequences, the same optimizer, the same schedule and three
+# seeds. All are tested on the same 1000 sequences.
 #
-# **Predict, then run:** the first symbol is at a tenth to a fifth of the sequence, the second at half of
-# it or a little later. Which answers can a convolution give that sees 32 steps, for 20, 40 and 80
-# steps? Which can attention that knows no positions?
+# **Predict, then run:** the first symbol is at a tenth to a fifth of the sequence, the second at
+# half of it or a little later. For sequences of 20, 40 and 80 steps: which answers can a
+# convolution give that sees 32 steps? Which can attention give if it knows no positions?
 
 
 # %%
@@ -336,22 +340,24 @@ assert score["GRU"][:2].min() > 90 and score["GRU"][2].max() < 40
 # - *Convolutions that see 32 steps* are right while both symbols are within reach. With 40 steps they
 #   see only the second one, and are right half of the time; with 80 they see neither. No training
 #   helps: the inputs are not there. *Seeing 128*, at least two of three seeds are right at each length.
-# - *Attention without positions* knows which symbols there were, and not in which order: XY and YX
-#   look the same to it, so that it is right in three of four cases at best, but for luck.
+# - *Attention without positions* knows which symbols there were, but not in which order: XY and YX
+#   look the same to it. So it is right in three of four cases at best, except by luck.
 # - *Attention with positions* is right in at least two of three seeds at each length.
-# - The *GRU* carries it for 20 and 40 steps; for 80, after this short training, it has not learned to.
+# - The *GRU* carries the symbols for 20 and 40 steps. For 80 steps it has not learned that in this
+#   short training.
 #
 # What is fair here: the same sequences, the same number of batches, about as many parameters (the
-# table; at 80 steps attention has the most), the same optimizer and learning rate for all. What is not compared: longer
-# training, a learning rate tuned for each, several layers of attention, and anything beyond this one
-# task. So do not read it as "convolutions win". Read it as *what must be known beforehand*: the
-# convolution's reach, the attention's longest position. The GRU needs neither.
+# table; at 80 steps attention has the most), the same optimizer and learning rate for all. What is
+# not compared: longer training, a learning rate tuned for each, several layers of attention, and
+# any other task. So do not read it as "convolutions win". Read it as
+# *what you must know beforehand*: the reach of the convolution, the longest position of the
+# attention. The GRU needs neither.
 #
 # ## What it costs
 #
-# To answer after each new step, what must be kept of the past? The GRU keeps its state. A stack of
-# convolutions keeps, for each layer, the inputs that its taps will still ask for. Attention keeps
-# everything.
+# If an answer is needed after each new step, what must be kept of the past? The GRU keeps its
+# state. A stack of convolutions keeps, for each layer, the inputs that its taps will still ask for.
+# Attention keeps everything.
 #
 # **Predict:** for 100 000 steps, 32 units each, how many numbers is that?
 
@@ -377,9 +383,9 @@ assert needs["GRU"][-1] == 32 and needs["attention"][-1] == 6_400_000
 assert needs[f"{layers} convolutions"][-1] == 63 * 32
 
 # %% [markdown]
-# Across: steps so far. Up: numbers kept, both axes logarithmic. The recurrent network's memory does
-# not grow, which is its strength for streams and its weakness for looking things up: all that it will
-# ever need must fit into those 32 numbers *before* it knows what will be asked.
+# Across: steps so far. Up: numbers kept, both axes logarithmic. The memory of the recurrent network
+# does not grow. This is a strength with streams. It is a weakness when things must be looked up:
+# all that the network will ever need must fit into those 32 numbers *before* it knows the question.
 #
 # And the time of a forward pass over a whole sequence, measured when this notebook was made:
 
@@ -415,8 +421,8 @@ for name, ms in taken.items():
 # and one GRU. Doubling $T$ doubles a cost that grows with $T$, and quadruples one that grows with
 # $T^2$, as attention's does: every step looks at every one before. On this processor the GRU is far
 # ahead of attention at 2048 steps. On a machine with thousands of arithmetic units the picture is
-# another (not measured here): none of attention's steps waits for another, nor do the convolutions',
-# while the GRU's wait one for the other.
+# different (not measured here): with attention and convolutions no step waits for another, but each
+# step of the GRU waits for the step before.
 #
 # ## Read next
 #
@@ -425,8 +431,8 @@ for name, ms in taken.items():
 #   for sequence modeling*.
 # - Vaswani et al. 2017, *Attention is all you need*.
 # - Gu & Dao 2023, *Mamba: linear-time sequence modeling with selective state spaces*: a recurrence
-#   again, of a kind whose steps need not wait.
+#   again, but one whose steps do not have to wait.
 #
-# **A question without an answer here:** a state of fixed size must decide what to keep before it knows
-# what will be asked; attention need not decide, and pays with memory. Is there something in between
-# that keeps more where more is worth keeping?
+# **A question without an answer here:** a state of fixed size must decide what to keep before it
+# knows the question; attention does not have to decide, and pays with memory. Is there something in
+# between that keeps more where more is worth keeping?
