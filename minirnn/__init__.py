@@ -6,7 +6,7 @@ A layer is a dictionary ``params`` and two functions::
     dx, dstate, grads = layer.backward(dy, cache, dstate=None)
 
 Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the layer between the two
-calls. Start with ``minirnn/cells/rnn.py``.
+calls. Start with ``minirnn/cells/textbook.py``.
 """
 
 from minirnn.cells.gru import GRU

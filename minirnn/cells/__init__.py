@@ -1,1 +1,1 @@
-"""The recurrent cells, a chapter a file: read rnn.py, then lstm.py, then gru.py."""
+"""The recurrent cells: textbook.py first, in plain NumPy; then rnn.py, lstm.py, gru.py, compiled."""

@@ -40,6 +40,7 @@ The four da side by side are da[t], and as in the vanilla network::
 The cell is why it works: where f is near 1, dc goes back through time nearly unchanged.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ from minirnn.engine.jit import inline, inline_unfused, jit, plain, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.products import add_product, panels, weight_gradients
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Backward, Forward, LSTMState, Numbers, Seed, caching, quiet
+from minirnn.protocol import Array, Backward, Forward, LSTMState, Numbers, Seed, caching, quiet
 
 
 class LSTMCache(NamedTuple):
@@ -341,6 +342,12 @@ class LSTM(Cell):
             grads["p_f"] = (da_f * c[:-1]).sum(axis=(0, 1))
             grads["p_o"] = (da_o * c[1:]).sum(axis=(0, 1))
         return dx, (dh, dc), grads
+
+    def step(
+        self, x: Any, state: LSTMState | None = None, params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, LSTMState]:
+        """One time step, as of any cell: see ``Cell.step``. The state is the pair (h, c)."""
+        return super().step(x, state, params)
 
     def _lstm_params(self):
         return checks.params(self, self.param_shapes)

@@ -30,7 +30,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn import exercises, plot
-from minirnn.cells.rnn import rnn_step
+from minirnn.cells.textbook import rnn_step
 from minirnn.datasets import batches, images
 
 plot.style()
@@ -151,7 +151,7 @@ assert np.array_equal(out[-1], state) and dx.shape == x[:, :3].shape
 # For an RNN the output at a step *is* its state at that step, so the final state is `out[-1]`. You
 # can give `state` to the next call of `forward`, which then goes on where this one ended.
 #
-# Here is one whole step, [`rnn_step`](../minirnn/cells/rnn.py):
+# Here is one whole step, [`rnn_step`](../minirnn/cells/textbook.py):
 #
 # $$a_t = x_t W_x + h_{t-1} W_h + b \qquad h_t = \tanh(a_t)$$
 
@@ -159,13 +159,12 @@ assert np.array_equal(out[-1], state) and dx.shape == x[:, :3].shape
 print(inspect.getsource(rnn_step))
 h = np.zeros((3, 6))
 for t in range(8):
-    h = rnn_step(layer.params, x[t, :3], h)
+    h = rnn_step(layer.params, x[t, :3], h).h
 assert abs(h - state).max() < 1e-14
 print("eight calls of it and one of layer.forward: the same state, to 1e-14")
 
 # %% [markdown]
-# (`hidden_state` is the tanh, or a relu if asked for; `plain` takes the Python function behind the
-# compiled one.)
+# (The step returns all that it computed, by name; `.h` is the new state.)
 #
 # ## How to read the source
 #

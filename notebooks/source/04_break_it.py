@@ -23,7 +23,7 @@ rng = np.random.default_rng(0)
 #
 # `broken.broken_lstm(k)` is an LSTM with a right forward pass and a bug in its backward pass, for
 # `k` from 1 to 10. All ten are bugs that people write. `broken.broken_lstm(None)` has none.
-# ([`StudentLSTM`](../minirnn/exercises/broken.py) is its class. Do not read on in that file: the
+# ([`TextbookLSTM`](../minirnn/exercises/broken.py) is its class. Do not read on in that file: the
 # bugs stand there.)
 #
 # The task: was the first of six signs a plus? The answer is asked for after the last.
@@ -279,7 +279,7 @@ assert smallest > 0.01
 # %% [markdown]
 # All ten are refused, with errors far above the limit, and each gets its own verdict. For one bug
 # alone: `print(mr.gradcheck(broken.broken_lstm(3), x))`. The rules are in
-# [`interpret`](../minirnn/checking/diagnose.py), some forty lines.
+# [`interpret`](../minirnn/checking/diagnose.py), a table of symptoms.
 #
 # A verdict says *where* the first wrong number is, not what you typed. For two of the ten it names
 # `dh0` or `dc0` at a single step, although the error happens between steps: the last gradient that

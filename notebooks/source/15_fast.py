@@ -309,8 +309,8 @@ plt.show()
 # ## The tanh is not free
 #
 # `math.tanh` is a call into the C library, for one number at a time. A loop with a call in it
-# cannot use vectors. [`activations.py`](../minirnn/activations.py) writes tanh as arithmetic
-# without a branch: [`exp_parts`](../minirnn/activations.py) splits $x = k \ln 2 + r$, so that
+# cannot use vectors. [`fast_functions.py`](../minirnn/engine/fast_functions.py) writes tanh as arithmetic
+# without a branch: [`exp_parts`](../minirnn/engine/fast_functions.py) splits $x = k \ln 2 + r$, so that
 # $e^x = 2^k (1 + p)$ with $p = e^r - 1$. To round to $k$, it adds a number so large that the sum
 # has no bits left for a fraction. The last bits of the sum, moved to the place of the exponent, are
 # $2^k$. And $p$ is a polynomial. From $m = e^{-2|a|} - 1 = 2^k p + (2^k - 1)$, where nothing
