@@ -1,1 +1,1 @@
-"""The recurrent cells: textbook.py first, in plain NumPy; then rnn.py, lstm.py, gru.py, compiled."""
+"""The recurrent cells: textbook.py first, in plain NumPy; then the same, compiled."""
