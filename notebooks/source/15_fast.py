@@ -357,7 +357,7 @@ for name, ms in tanhs.items():
 # for large matrices: for each product it rearranges both factors in memory. But `W_h` is the same
 # at every step. So minirnn rearranges it once, in [`panels`](../minirnn/engine/products.py), and
 # [`add_product`](../minirnn/engine/products.py) keeps the sums of a *tile* of rows and columns in
-# registers for up to 256 terms ([`tile`](../minirnn/engine/tile.py)). Eight rows are enough for
+# registers for up to 256 terms ([`tile`](../minirnn/engine/products.py)). Eight rows are enough for
 # such a tile. So minirnn's loop also computes `x W_x` at its own step, and leaves it in the
 # processor's cache for what comes next. (A single row is multiplied by four panels at once, because
 # the few sums of one panel would wait for each other.)
