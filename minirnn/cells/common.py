@@ -15,7 +15,7 @@ from minirnn import checks
 from minirnn.description import Shown
 from minirnn.protocol import Array, Shape, State, fitting
 
-PIECE = 1 << 18  # numbers: the gates of so many are kept at once under ``no_cache``
+PIECE = 1 << 15  # numbers: under ``no_cache`` no more gates than these are kept, or one step's
 
 
 class Cell(Shown):

@@ -222,13 +222,17 @@ def gru_backward(first, last, dx, da, dhW, dh_inout, dq, dy, cache, weights, W_h
         add_product(dx_rows, da[t, first:last, :], W_x_T, dx_rows)
 
 
+@jit
 def gru_forward_in_pieces(first, last, cache, weights, W_hn, hW):
-    """``gru_forward`` with memory for the gates of a few steps only."""
-    x, h, gates, past, lengths = cache
+    """``gru_forward`` with memory for the gates of a few steps only. The lengths are counted down
+    to what is left of each sequence."""
+    x, h, gates, past, lengths_inout = cache
     steps = len(gates)
     for t in range(0, len(x), steps):
-        piece = x[t : t + steps], h[t:], gates, past, lengths - t
+        piece = x[t : t + steps], h[t:], gates, past, lengths_inout
         gru_forward(first, last, piece, weights, W_hn, hW)
+        for row in range(first, last):
+            lengths_inout[row] -= steps
 
 
 @jit

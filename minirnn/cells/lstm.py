@@ -211,15 +211,20 @@ def lstm_backward(first, last, dx, da, dh_inout, dc_inout, dy, cache, weights):
         add_product(dx_rows, da_rows, W_x_T, dx_rows)
 
 
+@jit
 def lstm_forward_in_pieces(first, last, cache, weights):
-    """``lstm_forward`` with memory for the cells and gates of a few steps only."""
-    x, h, c, gates, tanh_c, lengths = cache
+    """``lstm_forward`` with memory for the cells and gates of a few steps only. The lengths are
+    counted down to what is left of each sequence."""
+    x, h, c, gates, tanh_c, lengths_inout = cache
     steps = len(gates)
     for t in range(0, len(x), steps):
-        if t > 0:
-            c[0, first:last] = c[steps, first:last]
-        piece = x[t : t + steps], h[t:], c, gates, tanh_c, lengths - t
+        piece = x[t : t + steps], h[t:], c, gates, tanh_c, lengths_inout
         lstm_forward(first, last, piece, weights)
+        for row in range(first, last):
+            lengths_inout[row] -= steps
+            if t + steps < len(x):
+                for j in range(h.shape[2]):
+                    c[0, row, j] = c[steps, row, j]
 
 
 @jit

@@ -51,7 +51,7 @@ def test_the_list_says_which_need_data(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "download", lambda address, *_: (_ for _ in ()).throw(OSError))
     for experiment, run in (found[name] for name in ON_REAL_DATA):
         by_hand = experiment.data == "by hand"  # or has an address to be downloaded from
-        with pytest.raises(OSError, match="not to be downloaded" if by_hand else "downloading"):
+        with pytest.raises(OSError, match="no download for it" if by_hand else "downloading"):
             run(Settings(quick=True, progress=False))
 
 
