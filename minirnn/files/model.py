@@ -9,8 +9,11 @@ to load them, name their classes: ``load(path, layers=[MyCell])``.
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
-from minirnn.description import MISSING, arguments, is_layer
+from minirnn.description import MISSING, OF_INITIAL_VALUES, arguments, is_layer
 from minirnn.files.npz import read_arrays, write_arrays
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -34,7 +37,7 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Layer
+from minirnn.protocol import Array, Layer
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind
@@ -45,14 +48,32 @@ KINDS: dict[str, Any] = {
         Seq2Seq, Unembedding,
     )
 }  # fmt: skip
+# Arguments that are the length of an axis of a parameter, so at most the number of all parameters.
+SIZE = re.compile(r"\w+_(size|features|dim)|num_embeddings")
 
 
 def save(model: Layer, path: str | os.PathLike[str]) -> None:
     """Write a model to ``path``: its layers, their sizes and options, and all parameters.
 
-    Raises TypeError for a layer that cannot be saved, and OSError.
+    Before an old file is touched the model is built again, as ``load`` will do it. Raises TypeError
+    for a layer that cannot be saved, ValueError for parameters or options that ``load`` would
+    refuse, and OSError.
     """
-    write_arrays(checks.path(path, "path"), {"model": describe(model)}, model.params)
+    path = checks.path(path, "path")
+    kinds = dict(KINDS)
+    try:
+        description = describe(model, kinds)
+        text = json.dumps(description)
+    except RecursionError:
+        raise ValueError("model: its layers are nested too deep to be saved") from None
+    arrays = {name: _array(p, name) for name, p in model.params.items()}
+    try:
+        again = json.dumps(describe(fitting(json.loads(text), arrays, kinds)))
+    except ValueError as error:
+        raise ValueError(f"model: {error}") from error
+    if again != text:
+        raise ValueError(f"model: expected to be built again as {text:.500}, got {again:.500}")
+    write_arrays(path, {"model": description}, arrays)
 
 
 def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
@@ -62,67 +83,128 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     that the file holds, and with ``rng=0`` if they take it.
 
     Raises ValueError for a file that is cut off, changed, of another kind, or of a later version,
-    and OSError.
+    and OSError. The memory that this takes is a few times the size of the file, at most.
     """
     if not isinstance(layers, (list, tuple)) or not all(isinstance(c, type) for c in layers):
         raise TypeError(f"layers: expected a list of classes, got {layers!r:.80}")
     kinds = KINDS | {kind.__name__: kind for kind in layers}
-    header, arrays = read_arrays(checks.path(path, "path"))
+    path = checks.path(path, "path")
+    header, arrays = read_arrays(path)
+    if "model" not in header:
+        raise ValueError(f"{path}: no model can be built of it: it is the progress of a training")
     try:
-        model = build(header["model"], kinds)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: no model can be built of it ({error!r})") from None
-    expected = {name: (p.shape, p.dtype) for name, p in model.params.items()}
-    if {name: (a.shape, a.dtype) for name, a in arrays.items()} != expected:
-        raise ValueError(f"{path}: its parameters do not fit its model")
+        model = fitting(header["model"], arrays, kinds)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     for name, p in model.params.items():
         p[...] = arrays[name]
     return model
 
 
-def describe(layer: Any) -> dict[str, Any]:
-    """What a layer was made with, as JSON; the values of its parameters are left out."""
+def fitting(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, Any]) -> Layer:
+    """A new model as described, whose parameters have the names, shapes and dtypes of ``arrays``.
+
+    Raises ValueError if there is none, before it takes more memory than the arrays do.
+    """
+    numbers = sum(a.size for a in arrays.values())
+    try:
+        model: Layer = build(description, kinds, Sparing(numbers))
+    except Exception as error:  # a layer of the user's own may raise anything
+        raise ValueError(f"no model can be built of it ({error!r})") from error
+    expected = {name: _form(p) for name, p in model.params.items()}
+    found = {name: _form(a) for name, a in arrays.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if found.get(name) != expected.get(name):
+            needed, got = (forms.get(name, "none") for forms in (expected, found))
+            raise ValueError(
+                f"its parameters do not fit its model: {name}: expected {needed}, got {got}"
+            )
+    return model
+
+
+def _form(a: Array) -> str:
+    return f"{a.dtype.str} {checks.shape_text(a.shape)}"
+
+
+def _array(p: Any, name: str) -> Array:
+    if not isinstance(p, np.ndarray):
+        raise TypeError(f"model: params[{name!r}]: expected an array, got {type(p).__name__}")
+    return p
+
+
+class Sparing(np.random.Generator):
+    """A generator for initial values that will be overwritten: it draws no more of them than there
+    are parameters in the file. So a small file cannot ask for a large model."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.numbers = self.left = numbers
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        return super().normal(loc, scale, self._allowed(size))
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        return super().uniform(low, high, self._allowed(size))
+
+    def _allowed(self, size: Any) -> Any:
+        self.left -= math.prod(np.atleast_1d(size).tolist()) if size is not None else 1
+        if self.left < 0:
+            raise ValueError(f"it needs more parameters than the {self.numbers} that there are")
+        return size
+
+
+def describe(layer: Any, kinds: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a layer was made with, as JSON; the values of its parameters are left out.
+
+    The class of each layer is added to ``kinds``, under its name.
+    """
     if not is_layer(layer):
         raise TypeError(f"model: expected a layer, got {layer!r:.80}")
+    kinds = dict(KINDS) if kinds is None else kinds
     kind = type(layer).__name__
-    if KINDS.get(kind, type(layer)) is not type(layer):
-        raise TypeError(f"model: expected a layer of another name than minirnn's {kind}")
-    return {"kind": kind} | {p.name: _as_json(value, kind, p.name) for p, value in arguments(layer)}
+    if kinds.setdefault(kind, type(layer)) is not type(layer):
+        whose = "minirnn's" if kind in KINDS else "another layer's"
+        raise TypeError(f"model: expected a layer of another name than {whose} {kind}")
+    described = {p.name: _as_json(v, kind, p.name, kinds) for p, v in arguments(layer)}
+    return {"kind": kind} | described
 
 
-def _as_json(value: Any, kind: str, name: str) -> Any:
+def _as_json(value: Any, kind: str, name: str, kinds: dict[str, Any]) -> Any:
     if value is MISSING:
         raise TypeError(
             f"model: {kind} does not keep its argument {name} as an attribute, which save needs"
         )
     if is_layer(value):
-        return describe(value)
+        return describe(value, kinds)
     if isinstance(value, (tuple, list)):
-        return [_as_json(v, kind, name) for v in value]
+        return [_as_json(v, kind, name, kinds) for v in value]
     value = value.item() if isinstance(value, np.generic) else value
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise TypeError(f"model: {name} of {kind}: expected a number or a text, got {value!r:.80}")
     return value
 
 
-def build(description: dict[str, Any], kinds: dict[str, Any] = KINDS) -> Any:
+def build(description: Any, kinds: Mapping[str, Any], rng: Sparing) -> Any:
     """The layer that ``describe`` has described."""
     described = dict(description)
     name = described.pop("kind")
     if name not in kinds:
         raise KeyError(f"{name} is not a layer of minirnn; pass its class, layers=[{name}]")
     names = inspect.signature(kinds[name]).parameters
-    if unknown := described.keys() - names.keys():
+    if unknown := described.keys() - (names.keys() - set(OF_INITIAL_VALUES)):
         raise ValueError(f"{name} has no {sorted(unknown)}")
+    own = kinds[name] is KINDS.get(name)
 
     def value_of(value: Any) -> Any:
         if isinstance(value, list):
             return [value_of(v) for v in value]
-        return build(value, kinds) if isinstance(value, dict) else value
+        return build(value, kinds, rng) if isinstance(value, dict) else value
 
     positional: list[Any] = []
-    named = {"rng": 0} if "rng" in names else {}
+    named: dict[str, Any] = {"rng": rng if own else 0} if "rng" in names else {}
     for argument, value in described.items():
+        if own and SIZE.fullmatch(argument) and isinstance(value, int) and value > rng.numbers:
+            raise ValueError(f"{name}: {argument}={value} is more than its parameters")
         if names[argument].kind is inspect.Parameter.VAR_POSITIONAL:
             positional = value_of(value)
         else:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_files_that_are_refused_and_why(tmp_path):
 GOOD = packed(*content())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255), st.booleans())
 def test_no_damaged_file_loads_as_another_model(at, change, cut):
     data = bytearray(GOOD)
@@ -149,9 +150,120 @@ def test_what_cannot_be_saved(tmp_path):
     ]:
         with pytest.raises(TypeError, match=words):
             mr.save(mr.Sequential(layer), file)
+    deep = None
+    for _ in range(400):
+        deep = Mine(1, inner=deep)
+    with pytest.raises(ValueError, match="model: its layers are nested too deep"):
+        mr.save(deep, file)
     with pytest.raises(OSError):
         mr.save(mr.RNN(1, 2), tmp_path / "nowhere" / "m.npz")
     assert file.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def spoilt(change):
+    model = mr.Sequential(mr.OutputRNN(2, 3, 1, rng=0), mr.Dropout(0.5), mr.RNN(1, 2, rng=0))
+    change(model, model.layers[2].params)
+    return model
+
+
+def lowered(model, params):
+    for _ in range(20):
+        model.layers[0].teacher_forcing -= 0.05
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda model, p: p.update(W_h=p["W_h"].astype("float32")), r"2.W_h: expected <f8 .*got <f4"),
+    (lambda model, p: p.update(W_h=p["W_h"].astype(">f8")), r"2.W_h: expected <f8 .*got >f8"),
+    (lambda model, p: p.update(W_h=p["W_h"].astype(object)), r"2.W_h: expected <f8 .*got .O"),
+    (lambda model, p: p.update(b=np.zeros((1, 2))), r"2.b: expected <f8 \(2,\), got <f8 \(1, 2\)"),
+    (lambda model, p: p.update(b=np.ma.zeros(2)), "2.b: expected an array, got MaskedArray"),
+    (lambda model, p: p.update(more=np.zeros(2)), "2.more: expected none"),
+    (lambda model, p: p.pop("b"), r"2.b: expected <f8 \(2,\), got none"),
+    (lowered, r"teacher_forcing: expected a finite number in \[0, 1\], got -"),
+    (lambda model, p: setattr(model.layers[1], "p", 1.0), "p: expected a finite number"),
+    (lambda model, p: setattr(model.layers[2], "hidden_size", 3), "do not fit its model"),
+    (lambda model, p: setattr(model.layers[2], "hidden_size", 3000), "more than its parameters"),
+    (lambda model, p: setattr(model.layers[1], "per_sequence", 1), "expected to be built again"),
+])  # fmt: skip
+def test_what_load_would_refuse_is_not_saved(change, message, tmp_path):
+    file = tmp_path / "m.npz"
+    file.write_bytes(b"old")
+    with pytest.raises(ValueError, match=message):
+        mr.save(spoilt(change), file)
+    assert file.read_bytes() == b"old" and os.listdir(tmp_path) == ["m.npz"]
+
+
+def test_parameters_that_are_no_arrays_are_not_saved(tmp_path):
+    model = spoilt(lambda model, p: p.update(b=[0.0, 0.0]))
+    with pytest.raises(TypeError, match=r"params\['2.b'\]: expected an array, got list"):
+        mr.save(model, tmp_path / "m.npz")
+
+
+def test_two_classes_of_one_name_are_not_saved(tmp_path):
+    def kind():
+        class Own(mr.Activation):
+            pass
+
+        return Own
+
+    with pytest.raises(TypeError, match="of another name than another layer's Own"):
+        mr.save(mr.Sequential(kind()("tanh"), kind()("tanh")), tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("half", [np.float32(0.5), np.float16(0.5), np.float64(0.5)])
+def test_options_may_be_numbers_of_numpy(half, tmp_path):
+    def change(model, params):
+        model.layers[0].teacher_forcing = model.layers[1].p = half
+
+    mr.save(spoilt(change), tmp_path / "m.npz")
+    loaded = mr.load(tmp_path / "m.npz")
+    assert loaded.layers[0].teacher_forcing == loaded.layers[1].p == 0.5
+
+
+def sizes(description):
+    """The places of the whole numbers in a description: the dictionary or list, and the key."""
+    items = description.items() if isinstance(description, dict) else enumerate(description)
+    for key, value in items:
+        if isinstance(value, (dict, list)):
+            yield from sizes(value)
+        elif type(value) is int:
+            yield description, key
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_small_file_cannot_ask_for_a_large_model(name, tmp_path):
+    layer, file = randomised(name), tmp_path / "m.npz"
+    description = describe(layer)
+    for place, key in sizes(description):
+        if key in ("dilation", "every"):  # of no parameter
+            continue
+        for huge in (2**31 - 1, 3000):
+            was, place[key] = place[key], huge
+            npz.write_arrays(file, {"model": description}, layer.params)
+            place[key] = was
+            tracemalloc.start()
+            with pytest.raises(ValueError, match=r"m.npz: (no model can be built|its parameters)"):
+                mr.load(file)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 1e6, (key, huge)
+
+
+def test_a_file_cannot_name_the_random_generator(tmp_path):
+    model = {"kind": "RNN", "input_size": 1, "hidden_size": 1500, "rng": 0}
+    npz.write_arrays(tmp_path / "m.npz", {"model": model}, {"b": np.ones(1500)})
+    with pytest.raises(ValueError, match=r"RNN has no \['rng'\]"):
+        mr.load(tmp_path / "m.npz")
+
+
+def test_an_error_in_a_layer_of_one_s_own_names_the_file(tmp_path):
+    class Fails(mr.Last):
+        def __init__(self):
+            raise ZeroDivisionError("one's own")
+
+    npz.write_arrays(tmp_path / "m.npz", {"model": {"kind": "Fails"}}, {})
+    with pytest.raises(ValueError, match=r"m.npz: no model .*one's own"):
+        mr.load(tmp_path / "m.npz", layers=[Fails])
 
 
 SAVER = """
@@ -180,3 +292,5 @@ def test_killed_while_saving_there_is_the_old_file_or_the_new_one(tmp_path):
         process.stdout.close()
         model = mr.load(file)
         assert (model.params["b"] == model.params["b"][0]).all()
+    mr.save(model, file)
+    assert os.listdir(tmp_path) == ["m.npz"]  # and nothing of the saves that were killed
