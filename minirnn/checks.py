@@ -60,10 +60,11 @@ def number(
 
 
 def probability(value: Any, name: str, high: float = 1.0) -> float:
-    """A number in 0..high. One that is outside by a rounding error, such as 1 after it was lowered
-    twenty times by 0.05, is set to the bound."""
-    result = number(value, name, -1e-9, high + 1e-9)
-    return min(max(result, 0.0), high)
+    """A number in 0..high. One that is outside of 0..1 by a rounding error, such as 1 after it was
+    lowered twenty times by 0.05, is set to the bound."""
+    result = number(value, name)
+    inside = min(max(result, 0.0), 1.0)
+    return number(inside if abs(result - inside) < 1e-9 else value, name, 0, high)
 
 
 def choice(value: Any, name: str, options: Iterable[str]) -> str:

@@ -108,7 +108,7 @@ def fitting(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, A
     """
     numbers = sum(a.size for a in arrays.values())
     try:
-        model: Layer = build(description, kinds, Sparing(numbers))
+        model: Layer = build(description, kinds, Sparing(numbers), [])
     except Exception as error:  # a layer of the user's own may raise anything
         raise ValueError(f"no model can be built of it ({error!r})") from error
     expected = {name: _form(p) for name, p in model.params.items()}
@@ -153,40 +153,51 @@ class Sparing(np.random.Generator):
         return size
 
 
-def describe(layer: Any, kinds: dict[str, Any] | None = None) -> dict[str, Any]:
+def describe(
+    layer: Any, kinds: dict[str, Any] | None = None, described: dict[int, int] | None = None
+) -> dict[str, Any]:
     """What a layer was made with, as JSON; the values of its parameters are left out.
 
-    The class of each layer is added to ``kinds``, under its name.
+    The class of each layer is added to ``kinds``, under its name. A layer that stands at two places
+    is described at the first, and has a number at the second: how many were described before it.
     """
     if not is_layer(layer):
         raise TypeError(f"model: expected a layer, got {layer!r:.80}")
     kinds = dict(KINDS) if kinds is None else kinds
+    described = {} if described is None else described
+    if id(layer) in described:
+        return {"number": described[id(layer)]}
     kind = type(layer).__name__
     if kinds.setdefault(kind, type(layer)) is not type(layer):
         whose = "minirnn's" if kind in KINDS else "another layer's"
         raise TypeError(f"model: expected a layer of another name than {whose} {kind}")
-    described = {p.name: _as_json(v, kind, p.name, kinds) for p, v in arguments(layer)}
-    return {"kind": kind} | described
+    values = {p.name: _as_json(v, kind, p.name, kinds, described) for p, v in arguments(layer)}
+    described[id(layer)] = len(described)
+    return {"kind": kind} | values
 
 
-def _as_json(value: Any, kind: str, name: str, kinds: dict[str, Any]) -> Any:
+def _as_json(
+    value: Any, kind: str, name: str, kinds: dict[str, Any], described: dict[int, int]
+) -> Any:
     if value is MISSING:
         raise TypeError(
             f"model: {kind} does not keep its argument {name} as an attribute, which save needs"
         )
     if is_layer(value):
-        return describe(value, kinds)
+        return describe(value, kinds, described)
     if isinstance(value, (tuple, list)):
-        return [_as_json(v, kind, name, kinds) for v in value]
+        return [_as_json(v, kind, name, kinds, described) for v in value]
     value = value.item() if isinstance(value, np.generic) else value
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise TypeError(f"model: {name} of {kind}: expected a number or a text, got {value!r:.80}")
     return value
 
 
-def build(description: Any, kinds: Mapping[str, Any], rng: Sparing) -> Any:
-    """The layer that ``describe`` has described."""
+def build(description: Any, kinds: Mapping[str, Any], rng: Sparing, built: list[Any]) -> Any:
+    """The layer that ``describe`` has described. ``built``: those before it, in their order."""
     described = dict(description)
+    if described.keys() == {"number"}:
+        return built[checks.size(described["number"], "number", 0)]
     name = described.pop("kind")
     if name not in kinds:
         raise KeyError(f"{name} is not a layer of minirnn; pass its class, layers=[{name}]")
@@ -198,7 +209,7 @@ def build(description: Any, kinds: Mapping[str, Any], rng: Sparing) -> Any:
     def value_of(value: Any) -> Any:
         if isinstance(value, list):
             return [value_of(v) for v in value]
-        return build(value, kinds, rng) if isinstance(value, dict) else value
+        return build(value, kinds, rng, built) if isinstance(value, dict) else value
 
     positional: list[Any] = []
     named: dict[str, Any] = {"rng": rng if own else 0} if "rng" in names else {}
@@ -209,4 +220,5 @@ def build(description: Any, kinds: Mapping[str, Any], rng: Sparing) -> Any:
             positional = value_of(value)
         else:
             named[argument] = value_of(value)
-    return kinds[name](*positional, **named)
+    built.append(kinds[name](*positional, **named))
+    return built[-1]

@@ -113,3 +113,19 @@ def test_a_tied_output_layer_computes_with_the_rows_of_the_embedding():
     np.testing.assert_allclose(y, x @ words.params["W"].T + np.arange(5), rtol=1e-5)
     words.params["W"][...] *= 2  # in place, as an optimizer does it
     np.testing.assert_allclose(output.step(x[0])[0], 2 * y[0] - np.arange(5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_is_shared_is_still_shared_after_save_and_load(name, tmp_path):
+    make, x = SHARED[name]
+    model, file = make(), tmp_path / "model.npz"
+    if name == "one matrix of two layers":
+        with pytest.raises(ValueError, match="more parameters than the 33"):
+            mr.save(model, file)
+        return
+    mr.save(model, file)
+    other = mr.load(file)
+    assert list(other.params) == list(model.params) and repr(other) == repr(model)
+    for p in (*model.params.values(), *other.params.values()):
+        p += 0.1  # moves both places of a shared array, or the outputs differ
+    assert np.array_equal(model.forward(x)[0], other.forward(x)[0])
