@@ -19,6 +19,7 @@ from minirnn.protocol import (
     Seed,
     State,
     check_streams,
+    leaves,
     map_tree,
     no_cache,
     without_step,
@@ -140,10 +141,10 @@ def decode(
     weights: list[Array] = []
     done = np.zeros(B * K, bool)
     for _ in range(max_length):
-        e, _, _ = model.parts["embedding"].forward(tokens[-1:])
+        e = _one_step(model, "embedding", tokens[-1:])
         with no_cache():
             features, state, (_, _, look_cache) = model.run(e, state, memory)
-        logits = _checked_logits(model.parts["output"].forward(features)[0][0])
+        logits = _checked_logits(_one_step(model, "output", features)[0])
         log_p = logits - logits.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
         V = log_p.shape[1]
@@ -164,3 +165,12 @@ def decode(
     tokens, likeliest = tokens[1:, ::K], np.array(weights)[:, ::K] if weights else None
     n = np.where((tokens == end).any(axis=0), np.argmax(tokens == end, axis=0), len(tokens))
     return Decoded(tokens, n, total[::K], likeliest)
+
+
+def _one_step(model: Seq2Seq, name: str, x: Array) -> Array:
+    with model.at(name) as part, no_cache():
+        y, state, _ = part.forward(x)
+        if leaves(state):
+            raise ValueError("expected a layer without a state, for each step by itself")
+    result: Array = y
+    return result

@@ -147,6 +147,16 @@ def output_shape(layer: Any, x: Shape | None) -> Shape | None:
     return None if own is None else own(x)
 
 
+def output_shape_of_any(layer: Any) -> Shape | None:
+    """The shape of a layer's output after one that does not tell its own; None where it depends on
+    the input: of a Linear it may be (T, B, K) or (B, K)."""
+    y = output_shape(layer, None)
+    try:
+        return y if output_shape(layer, ("B", "D")) == y else None
+    except ValueError:  # it takes sequences only
+        return y
+
+
 def fitting(x: Shape | None, *expected: Shape) -> Shape:
     """That one of the expected shapes which x has, or the first where x is not known. A letter
     stands for any size."""

@@ -103,7 +103,7 @@ class Hierarchical(Container):
         words = None if x is None else ("T", "B", *x[3:])
         y = self.part_output("words", words)
         self._check_answers(y)
-        sentences = None if y is None else ("T", "B", y[-1])
+        sentences = "T", "B", "D" if y is None else y[-1]
         return {"words": words, "sentences": sentences}, self.part_output("sentences", sentences)
 
     def _check_answers(self, y: Shape | None) -> None:
@@ -137,6 +137,9 @@ class Hierarchical(Container):
         with self.at("words") as words:
             y, _, word_cache = words.forward(x_words, None, of_words, training, rng)
         self._check_answers(y.shape)
+        if len(y) != S * B:
+            expected, got = f"one answer for each of {S * B} sentences", checks.shape_text(y.shape)
+            raise ValueError(f"words: expected {expected}, got shape {got}")
         with self.at("sentences") as sentences:
             y, _, cache = sentences.forward(y.reshape(S, B, -1), None, of_sentences, training, rng)
         return y, None, HierarchicalCache(word_cache, cache, x.shape)

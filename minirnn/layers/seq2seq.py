@@ -96,6 +96,11 @@ class Seq2Seq(Container):
                 require(decoder, "zero_state", "BahdanauAttention", "")
                 if not leaves(zero_state(decoder, 1)):
                     raise ValueError("expected a recurrent layer: attention asks with its state")
+        for name in ("embedding", "output"):
+            with self.at(name) as part:
+                check_streaming(part)
+                if leaves(zero_state(part, 1)):  # decode writes one token after another
+                    raise ValueError("expected a layer without a state, for each step by itself")
         self.part_shapes(None)
         encoded, first = zero_state(encoder, 1), zero_state(decoder, 1)
         if leaves(encoded) and leaves(first):  # else a zero_state may be missing: see forward

@@ -9,7 +9,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.layers.container import Container, PartShapes
-from minirnn.protocol import Array, Layer, Numbers, Seed, Shape, State, require
+from minirnn.protocol import Array, Layer, Numbers, Seed, Shape, State, output_shape_of_any, require
 
 
 class Sequential(Container):
@@ -34,10 +34,11 @@ class Sequential(Container):
 
     def part_shapes(self, x: Shape | None) -> tuple[PartShapes, Shape | None]:
         """The shape that each layer gets, and the shape of y."""
-        inputs = {}
-        for name in self.parts:
+        inputs: PartShapes = {}
+        for name, layer in self.parts.items():
+            unknown = x is None and bool(inputs)
             inputs[name] = x
-            x = self.part_output(name, x)
+            x = output_shape_of_any(layer) if unknown else self.part_output(name, x)
         return inputs, x
 
     def forward(

@@ -43,6 +43,19 @@ MODELS = {
         lambda: translator(mr.LuongAttention(3, 3, dtype="float32")),
         ValueError, r"one dtype, got float32 \(attention.W_m\) and float64 \(encoder.W_x\)",
     ),
+    "an embedding with a state": (
+        lambda: mr.Seq2Seq(
+            mr.GRU(3, 3), mr.Sequential(mr.Embedding(5, 2), mr.GRU(2, 2)), mr.GRU(2, 3),
+            mr.Linear(3, 5),
+        ),
+        ValueError, "layer embedding, Sequential.*: expected a layer without a state",
+    ),
+    "an output layer that looks back": (
+        lambda: mr.Seq2Seq(
+            mr.GRU(3, 3), mr.Embedding(5, 2), mr.GRU(2, 3), mr.CausalConv(3, 5, 2)
+        ),
+        ValueError, "layer output, CausalConv.*: model: CausalConv needs the whole sequence",
+    ),
     "a Seq2Seq after a layer": (
         lambda: mr.Sequential(mr.GRU(3, 3), translator()),
         ValueError, r"layer 1, Seq2Seq.*: x: expected a pair \(source, target\), got one array",
@@ -71,6 +84,10 @@ CALLS = {
     "trace of a pair": (
         lambda: mr.trace(mr.OutputRNN(3, 4, 2), PAIR),
         TypeError, "x: expected one array, got a tuple of 2",
+    ),
+    "documents without an axis": (
+        lambda: mr.Hierarchical(mr.Dropout(0.5), mr.LSTM(3, 2)).forward(X),
+        ValueError, r"words: expected one answer for each of 6 sentences, got shape \(4, 6\)",
     ),
     "attention without a memory": (
         lambda: ATTENTION.forward(X),
@@ -159,3 +176,30 @@ def test_padding_sentences_of_a_document_may_have_no_words():
     assert report.ok, report
     with pytest.raises(ValueError, match=r"layer words.2, Last.*: lengths: expected at least 1"):
         model.forward(x, None, (lengths[0], np.array([3, 3])))
+
+
+class Silent(mr.Activation):
+    """A layer that does not tell the shape of its output."""
+
+    output_shape = None
+
+
+def test_a_shape_that_is_not_known_is_not_guessed():
+    words = mr.Sequential(mr.Last(), Silent("tanh"), mr.Linear(2, 1))
+    model = mr.Hierarchical(words, mr.AttentionPool(1, 1))
+    assert model.forward(np.ones((2, 3, 2, 2)))[0].shape == (2, 1)
+    with pytest.raises(ValueError, match=r"layer 3, GRU\(4, 2\): x: expected shape \(T, B, 4\)"):
+        mr.Sequential(mr.Linear(2, 3), Silent("tanh"), mr.GRU(3, 3), mr.GRU(4, 2))
+
+
+def test_decode_refuses_a_layer_of_ones_own_with_a_state():
+    class Counting(mr.Embedding):
+        def forward(self, *arguments):
+            y, _, cache = super().forward(*arguments)
+            return y, np.ones(y.shape[1:]), cache
+
+    model = mr.Seq2Seq(mr.GRU(3, 3), Counting(5, 2), mr.GRU(2, 3), mr.Linear(3, 5))
+    with pytest.raises(
+        ValueError, match=r"layer embedding, Counting.*: expected a layer without a"
+    ):
+        mr.decode(model, X, 0, 1, 3)
