@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -31,18 +32,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     usual = signal.signal(signal.SIGINT, stop)
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        code = arguments.command(arguments)
-        sys.stdout.flush()  # here, where an error can be caught
-        return code
+        try:
+            arguments = parse(sys.argv[1:] if argv is None else argv)
+            return arguments.command(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where an error can be caught
     except (KeyboardInterrupt, Stopped):
         print("\nminirnn: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # nobody reads on, as in ``minirnn list | head -1``
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ValueError) as error:  # a folder that cannot be written, wrong data
-        print(f"minirnn: {error}", file=sys.stderr)
+    # A folder that cannot be written, wrong data, a training that diverged, data without an end
+    except (OSError, ValueError, ArithmeticError, MemoryError) as error:
+        print(f"minirnn: {in_full(error)}", file=sys.stderr)
         return 1
     finally:
         signal.signal(signal.SIGINT, usual)
@@ -185,23 +189,65 @@ def find(name: str) -> tuple[Experiment, Callable[..., Result]]:
     return module.EXPERIMENT, module.run
 
 
-def runs_of(name: str, out: Path, arguments: argparse.Namespace) -> list[Result]:
-    """What an experiment returns for each seed; the first also draws its pictures."""
+class Waiting(Settings):
+    """Settings whose pictures wait, until the figures are printed and written."""
+
+    pictures: list[Callable[[], None]]
+
+    def draw(self, picture: Callable[..., None], *arguments: Any) -> None:
+        self.pictures.append(functools.partial(super().draw, picture, *arguments))
+
+
+def run_seeds(
+    name: str, out: Path, arguments: argparse.Namespace, keep: Callable[[list[Result], str], None]
+) -> list[Callable[[], None]]:
+    """Run an experiment with each seed, and print the table, be it of the seeds that were finished
+    before an error. Returns what draws the pictures, of the first seed.
+
+    keep(runs, note): called after each seed with the figures so far, and the seeds and the time in
+    words.
+    """
     experiment, run = find(name)
     options = {o: getattr(arguments, o) for o in experiment.options if hasattr(arguments, o)}
+    seeds, started, note = seeds_of(arguments), time.perf_counter(), ""
+    pictures: list[Callable[[], None]] = []
+    runs: list[Result] = []
     try:
-        return [
-            run(
-                Settings(seed, out if k == 0 else None, arguments.epochs, arguments.quick),
-                **options,
-            )
-            for k, seed in enumerate(seeds_of(arguments))
-        ]
+        for seed in seeds:
+            settings = Waiting(seed, None if runs else out, arguments.epochs, arguments.quick, None)
+            settings.pictures = [] if runs else pictures
+            runs.append(run(settings, **options))
+            seconds = time.perf_counter() - started
+            note = f"{in_words(seeds[: len(runs)])}, {seconds:.{0 if seconds > 9 else 1}f} s"
+            keep(runs, note)
     except FileNotFoundError as error:
         if experiment.data != "by hand":
             raise
         help_ = f"'minirnn {name} --help' says where the data are from."
         raise FileNotFoundError(f"{error} {help_}") from error
+    finally:
+        if runs:
+            print(table(runs, experiment.unit, experiment.digits))
+            print(f"reference: {experiment.reference}\n\n{note}", flush=True)
+    return pictures
+
+
+def draw(pictures: list[Callable[[], None]]) -> bool:
+    """Draw the pictures; returns whether all could be drawn and written."""
+    for picture in pictures:
+        try:
+            picture()
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # whatever it is, the figures are there
+            print(f"minirnn: a picture is missing: {in_full(error)}", file=sys.stderr)
+            return False
+    return True
+
+
+def in_full(error: Exception) -> str:
+    kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
+    return f"{kind}{error}"
 
 
 def seeds_of(arguments: argparse.Namespace) -> range:
@@ -212,37 +258,50 @@ def in_words(seeds: range) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
 
 
+def try_folder(folder: Path, option: str) -> None:
+    """Write into a folder, so that what does not work is said before the training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1 << 16))
+    except OSError as error:
+        why = error.strerror or error
+        raise OSError(f"{option}: nothing can be written into {folder}: {why}") from None
+
+
 def run_experiment(arguments: argparse.Namespace) -> int:
-    name, out, seeds = arguments.name, arguments.out, seeds_of(arguments)
+    name, out, seeds, file = arguments.name, arguments.out, seeds_of(arguments), arguments.json
     experiment, _ = find(name)
-    out.mkdir(parents=True, exist_ok=True)  # if it cannot be, say so before training
-    if arguments.json is not None:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        if arguments.json.is_dir():
-            raise IsADirectoryError(f"--json: {arguments.json} is a folder")
+    try_folder(out, "--out")
+    if file is not None and file.is_dir():
+        raise IsADirectoryError(f"--json: {file} is a folder")
+    own = file is not None and (file.is_file() or not file.exists())  # no device, no pipe
+    if own:
+        try_folder(Path(os.path.realpath(file)).parent, "--json")
     print(f"{name}: {experiment.title}")
     if arguments.quick:
         print("a short run, to see that it works; do not trust its figures", flush=True)
     elif arguments.epochs is None:
         usual = duration(experiment.seconds * len(seeds))
         print(f"takes about {usual} on one core of a server", flush=True)
-    before, started = contents(out), time.perf_counter()
-    runs = runs_of(name, out, arguments)
-    print(table(runs, experiment.unit, experiment.digits))
-    print(f"reference: {experiment.reference}")
-    print(f"\n{time.perf_counter() - started:.1f} s; {in_words(seeds)}")
-    written = [file for file, when in contents(out).items() if before.get(file) != when]
-    if arguments.json is not None:
-        report = {
-            "experiment": name,
-            "unit": experiment.unit,
-            "quick": arguments.quick,
-            "seeds": {str(seed): run for seed, run in zip(seeds, runs, strict=True)},
-        }
-        write(arguments.json, (json.dumps(report, indent=2) + "\n").encode())
-        written.append(arguments.json)
+    before = contents(out)
+
+    def keep(runs: list[Result], _: str) -> None:
+        if own or (file is not None and len(runs) == len(seeds)):  # a pipe gets it once
+            report = {
+                "experiment": name,
+                "unit": experiment.unit,
+                "quick": arguments.quick,
+                "seeds": {str(seed): run for seed, run in zip(seeds, runs, strict=False)},
+            }
+            write(file, (json.dumps(report, indent=2) + "\n").encode())
+
+    drawn = draw(run_seeds(name, out, arguments, keep))
+    written = [path for path, when in contents(out).items() if before.get(path) != when]
+    if file is not None and file not in written:
+        written.append(file)
     print("\n  ".join(["files written:" if written else "no files written", *map(str, written)]))
-    return 0
+    return 0 if drawn else 1
 
 
 def contents(folder: Path) -> dict[Path, int]:
@@ -255,33 +314,59 @@ def duration(seconds: float) -> str:
 
 
 def run_all(arguments: argparse.Namespace) -> int:
-    """Each experiment in turn; if one fails, because its data are missing, the others still run."""
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    seeds, parts, failed = seeds_of(arguments), [], []
-    for name in arguments.only:
-        experiment, _ = find(name)
-        print(f"{name}: {experiment.title}", flush=True)
-        started = time.perf_counter()
-        try:
-            runs = runs_of(name, arguments.out / name, arguments)
-        except (OSError, ValueError) as error:
-            print(f"minirnn: {error}\n", file=sys.stderr)
-            failed.append(name)
-            continue
-        text = table(runs, experiment.unit, experiment.digits)
-        seconds = time.perf_counter() - started
-        print(f"{text}\nreference: {experiment.reference}\n{seconds:.0f} s\n", flush=True)
-        parts.append(
-            f"## {name}\n\n{experiment.title}; {in_words(seeds)}, {seconds:.0f} s.\n"
-            f"Reference: {experiment.reference}.\n\n```\n{text.strip()}\n```\n"
-        )
+    """Each experiment in turn; if one fails, because its data are missing say, the others still
+    run. An earlier table in the folder keeps the sections of those that are not run again."""
+    try_folder(arguments.out, "--out")
+    file, failed, undrawn = arguments.out / "results.md", [], []
+    parts = earlier(file)
+
+    def keep(name: str, runs: list[Result], note: str) -> None:
         # After each, so that a long run that is stopped leaves what it has.
-        write(arguments.out / "results.md", "\n".join(["# Results\n", *parts]).encode())
-    if parts:
-        print(f"tables: {arguments.out / 'results.md'}; pictures: a folder beside it for each")
-    if failed:
-        print(f"not run: {', '.join(failed)}")
-    return 1 if failed else 0
+        experiment, _ = find(name)
+        short = " A short run, to see that it works." if arguments.quick else ""
+        figures = table(runs, experiment.unit, experiment.digits).strip()
+        part = (
+            f"## {name}\n\n{experiment.title}; {note}.{short}\n"
+            f"Reference: {experiment.reference}.\n\n```\n{figures}\n```"
+        )
+        old = [k for k, text in enumerate(parts) if text.startswith(f"## {name}\n")]
+        if old:
+            parts[old[0]] = part
+        else:
+            parts.append(part)
+        write(file, ("\n\n".join(parts) + "\n").encode("utf-8", "surrogateescape"))
+
+    for name in dict.fromkeys(arguments.only):
+        print(f"{name}: {find(name)[0].title}", flush=True)
+        try:
+            pictures = run_seeds(
+                name, arguments.out / name, arguments, functools.partial(keep, name)
+            )
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # whatever it is, the others can run
+            print(f"minirnn: {name}: {in_full(error)}", file=sys.stderr)
+            failed.append(name)
+        else:
+            if not draw(pictures):
+                undrawn.append(name)
+        print(flush=True)
+    if len(failed) < len(set(arguments.only)):
+        print(f"tables: {file}; pictures: a folder beside it for each")
+    for names, what in ((failed, "not run"), (undrawn, "without pictures")):
+        if names:
+            print(f"{what}: {', '.join(names)}")
+    return 1 if failed or undrawn else 0
+
+
+def earlier(file: Path) -> list[str]:
+    """The head and the sections of the table that an earlier run has left."""
+    if not file.exists():
+        return ["# Results"]
+    text = file.read_bytes().decode("utf-8", "surrogateescape")
+    if not text.startswith("# Results\n"):
+        raise ValueError(f"--out: {file} is not a table of results; choose another folder")
+    return [part.strip() for part in re.split("^(?=## )", text, flags=re.MULTILINE)]
 
 
 def table(runs: list[Result], unit: str, digits: str = ".1f") -> str:
@@ -370,8 +455,10 @@ def whole_number(text: str, least: int = 0) -> int:
         number = least - 1
     if number < least:
         raise argparse.ArgumentTypeError(
-            f"expected a whole number of at least {least}, got {text!r}"
+            f"expected a whole number of at least {least}, got {text!r:.80}"
         )
+    if number >= 2**31:
+        raise argparse.ArgumentTypeError(f"expected at most {2**31 - 1}, got {text!r:.80}")
     return number
 
 

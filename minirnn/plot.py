@@ -4,18 +4,22 @@ function calls ``show()``. Lines differ in style as well as in colour, so they a
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minirnn import checks
+from minirnn.files.npz import write
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Array, Layer, Numbers, named_leaves, optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from minirnn.measure import Jacobians
 
@@ -60,13 +64,23 @@ def _axes(ax: Axes | None, width: float = 7, height: float = 4) -> Axes:
     return ax
 
 
-def save(ax: Axes, path: str | os.PathLike[str]) -> None:
-    """Write the figure of an Axes to a file, and close it."""
+def save(ax: Axes | Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, or that of an Axes, to a file, whole or not at all, and close it."""
     import matplotlib.pyplot as plt
 
-    figure: Any = ax.figure
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    file = Path(checks.path(path, "path"))
+    figure: Any = getattr(ax, "figure", ax)
+    if not hasattr(figure, "savefig"):
+        raise TypeError(f"ax: expected an Axes or a Figure of matplotlib, got {ax!r:.80}")
+    kinds, content = figure.canvas.get_supported_filetypes(), io.BytesIO()
+    if file.suffix[1:].lower() not in kinds:
+        expected = ", ".join(f".{kind}" for kind in kinds)
+        raise ValueError(f"path: expected a name with one of the endings {expected}, got {path!r}")
+    try:
+        figure.savefig(content, dpi=120, format=file.suffix[1:].lower())
+        write(file, content.getvalue())
+    finally:
+        plt.close(figure)
 
 
 def curves(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minirnn.exercises.common import Wrong, call, exercise, judge_against
+from minirnn.exercises.common import Wrong, exercise, judge_against, results
 
 
 def conv(x, W, dilation, sign=1, reverse=False, pad="zeros"):
@@ -123,6 +123,8 @@ def causal_mask(student: Callable) -> str:
         "each step looks only at itself": lambda T: np.eye(T, dtype=bool),
     }
     cases = {"T = 1": (1,), "T = 2": (2,), "T = 5": (5,)}
-    if np.asarray(call(student, 2)).dtype.kind in "fiu":
+    found = student(2)
+    results(found, {"mask": (2, 2)})
+    if np.asarray(found).dtype.kind != "b":
         raise Wrong("It has numbers, not True and False, and ~mask would be wrong: use dtype=bool.")
     return judge_against(student, right, cases, mistakes, {"mask": ("step t", "column s")})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
-from minirnn.exercises.common import Wrong, call, compare, exercise, judge_against
+from minirnn.exercises.common import Wrong, exercise, judge_against, results
 
 
 class WithBackward:
@@ -99,17 +99,14 @@ def rnn_backward(student: Callable) -> str:
         if dstate is not None:  # the last output is the final state
             dy[-1] += dstate
         x, h = np.array(cache.x), np.array(cache.h)
-        found = call(student, dy, x, h, layer.params["W_x"], layer.params["W_h"])
+        found = student(dy, x, h, layer.params["W_x"], layer.params["W_h"])
         shapes = {"dx": x, "dh0": h[0], "dW_x": layer.params["W_x"], "dW_h": layer.params["W_h"],
                   "db": layer.params["b"]}  # fmt: skip
-        fault = compare(found, tuple(shapes.values()), dict.fromkeys(shapes, ()))
-        if fault.startswith("Expected"):
-            raise Wrong(fault)
-        for (name, like), a in zip(shapes.items(), found, strict=True):
-            if np.shape(a) != like.shape:
-                rows = " Is it summed over the rows too?" if name == "db" else ""
-                raise Wrong(f"{name}: expected the shape {like.shape}, got {np.shape(a)}.{rows}")
-        dx, dh0, *grads = (np.array(a, np.float64) for a in found)
+        try:
+            dx, dh0, *grads = results(found, {name: a.shape for name, a in shapes.items()})
+        except Wrong as wrong:
+            rows = " Is it summed over the rows too?" if str(wrong).startswith("db: ") else ""
+            raise Wrong(f"{wrong}{rows}") from None
         if not all(np.isfinite(a).all() for a in (dx, dh0, *grads)):
             raise Wrong("Some gradients are not finite: is an array used that was never filled?")
         return dx, dh0, dict(zip(("W_x", "W_h", "b"), grads, strict=True))

@@ -1,32 +1,24 @@
 """How an exercise is checked: simple cases first, then what the wrong numbers look like."""
 
-import contextlib
 import copy
 import functools
 import importlib
-import inspect
 import os
 import pkgutil
-import signal
-import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-
-class Wrong(Exception):
-    """What is wrong with a student's answer. A notebook shows the message and no traceback."""
-
-    def _render_traceback_(self):
-        return str(self).splitlines()
+from minirnn.exercises.gate import Wrong, call, guarded
 
 
 class Exercise(NamedTuple):
     """An exercise of a notebook."""
 
-    judge: Callable[[Callable], str]  # raises Wrong, or returns what was found right
+    # Given a function that returns plain data or raises Wrong: raises Wrong, or returns what was
+    # found right.
+    judge: Callable[[Callable], str]
     hints: Sequence[str]  # three, each nearer to the answer
 
 
@@ -53,18 +45,33 @@ def check(student: Callable, name: str | None = None) -> None:
 
     Prints that it is right, or raises ``Wrong``, whose message says what is wrong.
     """
-    name = name or str(getattr(student, "__name__", student))
+    if name is None:
+        name = guarded(
+            lambda: str(getattr(student, "__name__", student)),
+            lambda error: "The function has no name: check(function, name).",
+        )
+    judge = _exercise(name).judge
+    if not callable(student):
+        raise Wrong(
+            f"{name}: expected a function, got {type(student).__name__}. Check it uncalled."
+        )
     try:
-        found = _exercise(name).judge(student)
+        with np.errstate(all="ignore"):
+            found = judge(functools.partial(call, student))
     except Wrong as wrong:
         raise Wrong(f"{name}: not right yet.\n{wrong}\nStuck? hint({name!r})") from None
+    except Exception as error:  # of ours: a student's has become Wrong in ``call``
+        raise Wrong(
+            f"{name}: not right yet. But what is wrong cannot be told: the checker itself stops "
+            f"with {type(error).__name__}: {error}. Please report it, with your function."
+        ) from error
     print(f"{name}: right. {found}".strip())
 
 
 def hint(name: str, level: int = 1) -> None:
     """Print the first, second or third hint to an exercise."""
     hints = _exercise(name).hints
-    if level not in (1, 2, 3):
+    if not isinstance(level, int) or level not in (1, 2, 3):
         raise ValueError(f"level: expected 1, 2 or 3, got {level!r}")
     more = f" (hint({name!r}, {level + 1}) says more)" if level < 3 else ""
     print(f"Hint {level} of 3: {hints[level - 1]}{more}")
@@ -75,70 +82,9 @@ def _exercise(name: str) -> Exercise:
 
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    if name not in EXERCISES:
-        raise ValueError(f"name: expected one of {', '.join(sorted(EXERCISES))}, got {name!r}")
+    if not isinstance(name, str) or name not in EXERCISES:
+        raise ValueError(f"name: expected one of {', '.join(sorted(EXERCISES))}, got {name!r:.80}")
     return EXERCISES[name]
-
-
-def call(student: Callable, *arguments: Any) -> Any:
-    """What the student's function returns for copies of the arguments.
-
-    Raises ``Wrong`` if it stops with an error, does not stop, changes an argument, or returns
-    nothing.
-    """
-    given = copy.deepcopy(arguments)
-    try:
-        with np.errstate(all="ignore"), _time_limit():
-            result = student(*given)
-    except Wrong:
-        raise
-    except NotImplementedError:
-        raise Wrong("The function is still to be written: it raises NotImplementedError.") from None
-    except Exception as error:
-        # The last line of the student's own code, not one of a library that it called.
-        frames = traceback.extract_tb(error.__traceback__)[1:]
-        own = getattr(getattr(student, "__code__", None), "co_filename", "")
-        lines = [frame.line for frame in frames if frame.filename == own and frame.line]
-        line = f"\n  in the line: {lines[-1]}" if lines else ""
-        shapes = ", ".join(_described(argument) for argument in arguments)
-        raise Wrong(
-            f"It stops with {type(error).__name__}: {error}{line}\n  when given {shapes}."
-        ) from None
-    for name, before, after in zip(_names(student, arguments), arguments, given, strict=True):
-        if not _equal(before, after) and isinstance(before, Mapping):
-            raise Wrong(
-                f"It changes the arrays in its argument {name!r}: make a new dictionary of new "
-                "arrays. (The .copy() of a dictionary holds the same arrays.)"
-            )
-        if not _equal(before, after):
-            raise Wrong(
-                f"It changes its argument {name!r}: work on a copy, {name}.copy(), or make a new "
-                "array, h = h + a instead of h += a. (Adding and then subtracting leaves rounding "
-                "errors.)"
-            )
-    if result is None:
-        raise Wrong("It returns None: is the `return` missing?")
-    return result
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float = 20):
-    """Raise ``Wrong`` if the block takes longer, on systems that can stop it."""
-    main = threading.current_thread() is threading.main_thread()
-    if not (hasattr(signal, "setitimer") and main):
-        yield
-        return
-
-    def stop(number, frame):
-        raise Wrong(f"It is still running after {seconds} s: does a loop never end?")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def judge_against(
@@ -160,9 +106,9 @@ def judge_against(
     outputs = outputs or {"result": ()}
     answers, first = [], None
     for label, arguments in cases.items():
-        got = call(student, *arguments)
+        got = student(*arguments)
         answers.append(got)
-        fault = compare(got, right(*arguments), outputs)
+        fault = difference(got, right(*arguments), outputs)
         if fault and first is None:
             first = f"First wrong case: {label}.\n  {fault}"
     if first is None:
@@ -173,38 +119,50 @@ def judge_against(
     raise Wrong(first)
 
 
-def compare(got: Any, right: Any, outputs: Mapping[str, Sequence[str]]) -> str:
-    """The first difference in words; empty if there is none."""
-    if len(outputs) > 1:
-        if not isinstance(got, (tuple, list)) or len(got) != len(outputs):
-            count = f"{len(got)}" if isinstance(got, (tuple, list)) else f"one {type(got).__name__}"
-            return f"Expected {len(outputs)} results, {', '.join(outputs)}, got {count}."
-    else:
-        got, right = (got,), (right,)
-    for (name, axes), mine, ours in zip(outputs.items(), got, right, strict=True):
-        fault = _difference(name, axes, mine, ours)
+def difference(got: Any, right: Any, outputs: Mapping[str, Sequence[str]]) -> str:
+    """The first difference in words; empty if there is none. got: plain data."""
+    rights = right if len(outputs) > 1 else (right,)
+    like = {name: np.shape(r) for name, r in zip(outputs, rights, strict=True)}
+    try:
+        arrays = results(got, like)
+    except Wrong as wrong:
+        return str(wrong)
+    for (name, axes), mine, ours in zip(outputs.items(), arrays, rights, strict=True):
+        fault = _unequal(name, axes, mine, np.asarray(ours, np.float64))
         if fault:
             return fault
     return ""
 
 
-def _difference(name: str, axes: Sequence[str], got: Any, right: Any) -> str:
-    if isinstance(right, (str, bool, list)) and not _numeric(right):
-        return "" if got == right else f"{name}: expected {right!r}, got {got!r}."
+def results(got: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[np.ndarray]:
+    """Plain data as arrays, float64, of these shapes by name; raises ``Wrong`` if they are not."""
+    if len(shapes) == 1:
+        got = (got,)
+    elif not isinstance(got, (tuple, list)) or len(got) != len(shapes):
+        count = f"{len(got)}" if isinstance(got, (tuple, list)) else f"one {type(got).__name__}"
+        raise Wrong(f"Expected {len(shapes)} results, {', '.join(shapes)}, got {count}.")
+    return [_numbers(a, name, shape) for a, (name, shape) in zip(got, shapes.items(), strict=True)]
+
+
+def _numbers(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        got = np.asarray(got)
-        if np.iscomplexobj(got) and got.imag.any():
-            return (
-                f"{name}: expected real numbers, got complex ones. Do you need their size, np.abs?"
-            )
-        got = got.real.astype(np.float64)
-    except (TypeError, ValueError):
-        return f"{name}: expected numbers, got {type(got).__name__}."
-    right = np.asarray(right, np.float64)
-    if got.ndim == right.ndim == 1 and len(got) != len(right):
-        return f"{name}: expected a length of {len(right)}, got {len(got)}."
-    if got.shape != right.shape:
-        return f"{name}: expected the shape {right.shape}, got {got.shape}."
+        got = np.asarray(value)
+    except ValueError:
+        raise Wrong(f"{name}: rows of different lengths; they do not form an array.") from None
+    if got.dtype.kind not in "biufc":
+        raise Wrong(f"{name}: expected numbers, got {type(value).__name__}.")
+    if np.iscomplexobj(got) and got.imag.any():
+        raise Wrong(
+            f"{name}: expected real numbers, got complex ones. Do you need their size, np.abs?"
+        )
+    if got.ndim == len(shape) == 1 and got.shape != shape:
+        raise Wrong(f"{name}: expected a length of {shape[0]}, got {len(got)}.")
+    if got.shape != shape:
+        raise Wrong(f"{name}: expected the shape {shape}, got {got.shape}.")
+    return got.real.astype(np.float64)
+
+
+def _unequal(name: str, axes: Sequence[str], got: np.ndarray, right: np.ndarray) -> str:
     wrong = ~np.isclose(got, right, rtol=1e-7, atol=1e-10, equal_nan=True)
     if not wrong.any():
         return ""
@@ -235,10 +193,13 @@ def _same(got: Any, other: Any) -> bool:
             and all(_same(a, b) for a, b in zip(got, other, strict=True))
         )
     try:
-        a, b = np.asarray(got, np.complex128), np.asarray(other, np.complex128)
-    except (TypeError, ValueError):
-        return type(got) is type(other) and bool(got == other)
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-7, atol=1e-10, equal_nan=True)
+        a, b = np.asarray(got), np.asarray(other)
+    except ValueError:  # rows of different lengths
+        return False
+    numbers = {a.dtype.kind, b.dtype.kind} <= set("biufc")
+    return (
+        numbers and a.shape == b.shape and np.allclose(a, b, rtol=1e-7, atol=1e-10, equal_nan=True)
+    )
 
 
 def _quietly(function: Callable, arguments: tuple) -> Any:
@@ -248,45 +209,6 @@ def _quietly(function: Callable, arguments: tuple) -> Any:
             return function(*copy.deepcopy(arguments))
         except Exception:
             return None
-
-
-def _numeric(value: Any) -> bool:
-    try:
-        np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, (str, bool))
-
-
-def _equal(before: Any, after: Any) -> bool:
-    if isinstance(before, Mapping):
-        return before.keys() == after.keys() and all(_equal(before[k], after[k]) for k in before)
-    if isinstance(before, (tuple, list)):
-        return len(before) == len(after) and all(map(_equal, before, after))
-    if isinstance(before, np.ndarray):
-        return bool(np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"))
-    return True
-
-
-def _described(argument: Any) -> str:
-    if isinstance(argument, np.ndarray):
-        return f"an array {argument.shape}"
-    if isinstance(argument, Mapping):
-        return f"a dictionary of {', '.join(argument)}"
-    if callable(argument):
-        return f"a function {getattr(argument, '__name__', '')}".strip()
-    text = repr(argument)
-    return text if len(text) < 60 else type(argument).__name__
-
-
-def _names(student: Callable, arguments: tuple) -> list[str]:
-    try:
-        names = list(inspect.signature(student).parameters)
-    except (TypeError, ValueError):
-        names = []
-    return [*names, *(f"number {k + 1}" for k in range(len(names), len(arguments)))][
-        : len(arguments)
-    ]
 
 
 def play(draw: Callable, **ranges: tuple[float, float, float]) -> None:

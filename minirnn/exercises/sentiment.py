@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minirnn.datasets import batches
-from minirnn.exercises.common import Wrong, call, exercise, judge_against
+from minirnn.exercises.common import Wrong, exercise, judge_against
 
 
 def padded(sequences, front=False, batch_first=False, cut=False, full=False, backwards=False):
@@ -52,7 +52,7 @@ def pad(student: Callable) -> str:
         "five sequences, a token 0 in one of them": ([[1, 2], [3], [4, 0, 5], [6, 7, 0], [8]],),
     }
     for label, arguments in cases.items():
-        found = call(student, *arguments)
+        found = student(*arguments)
         if isinstance(found, (tuple, list)) and len(found) == 2 and _ragged(found[0]):
             raise Wrong(
                 f"First wrong case: {label}.\n  tokens: the columns have different lengths, so "

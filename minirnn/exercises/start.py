@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 import minirnn as mr
-from minirnn.exercises.common import Wrong, call, exercise, judge_against
+from minirnn.exercises.common import Wrong, exercise, judge_against, results
 
 
 @exercise(
@@ -88,9 +88,9 @@ def lstm_size(student: Callable) -> str:
     # Which polynomial in D and H does the student compute? The right one is 4 H + 4 D H + 4 H^2.
     got = []
     for D, H in cases:
-        value = call(student, D, H)
-        if isinstance(value, (str, bool)) or np.shape(value) != ():
-            raise Wrong(f"Expected one number for D = {D}, H = {H}, got {value!r:.60}.")
+        (value,) = results(student(D, H), {f"The number for D = {D}, H = {H}": ()})
+        if not np.isfinite(value):
+            raise Wrong(f"Expected a number of weights for D = {D}, H = {H}, got {value}.")
         got.append(float(value))
     right = [sum(p.size for p in mr.LSTM(D, H, rng=0).params.values()) for D, H in cases]
     if np.array_equal(got, right):

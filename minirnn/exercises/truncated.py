@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
-from minirnn.exercises.common import Wrong, call, exercise, judge_against
+from minirnn.exercises.common import Wrong, exercise, judge_against
 
 
 def _windows(T, k1, k2, low=0, cut=True, whole=False, back="end", shift=0):
@@ -32,25 +32,30 @@ def _windows(T, k1, k2, low=0, cut=True, whole=False, back="end", shift=0):
 )
 def bptt_windows(student: Callable) -> str:
     """``bptt_windows(T, k1, k2)``: a list of (begin, first, end), a window a block."""
-    for case in ((4, 4, 4), (8, 2, 5)):
-        found = call(student, *case)
-        if not isinstance(found, (list, tuple)):
-            raise Wrong(f"Expected a list of windows, got {type(found).__name__}.")
-        for window in found:
-            if not isinstance(window, (tuple, list)) or len(window) != 3:
-                raise Wrong(f"Expected windows (begin, first, end), three numbers, got {window!r}.")
-        if len(found) != len(_windows(*case)):
-            raise Wrong(
-                f"T, k1, k2 = {case}: expected a window for each block of k1 steps, "
-                f"{len(_windows(*case))} in all, got {len(found)}."
-            )
 
     def columns(function):
-        @functools.wraps(function)
+        """begin, first and end of all windows that a function returns."""
+
         def split(*arguments):
-            return tuple(np.array(function(*arguments)).reshape(-1, 3).T)
+            found = function(*arguments)
+            if not isinstance(found, (list, tuple)):
+                raise Wrong(f"Expected a list of windows, got {type(found).__name__}.")
+            for window in found:
+                if not isinstance(window, (tuple, list)) or len(window) != 3:
+                    raise Wrong(
+                        f"Expected windows (begin, first, end), three numbers, got {window!r:.60}."
+                    )
+            return tuple([window[k] for window in found] for k in range(3))
 
         return split
+
+    for case in ((4, 4, 4), (8, 2, 5)):
+        begins, *_ = columns(student)(*case)
+        if len(begins) != len(_windows(*case)):
+            raise Wrong(
+                f"T, k1, k2 = {case}: expected a window for each block of k1 steps, "
+                f"{len(_windows(*case))} in all, got {len(begins)}."
+            )
 
     slips: dict[str, dict[str, Any]] = {
         "begin goes below 0: a window cannot begin before the sequence": {"low": -99},
@@ -121,15 +126,15 @@ def _stream(model, loss_fn, x, target, k, optimizer, state="on", learn="piece", 
 def train_stream(student: Callable) -> str:
     """``train_stream(model, loss_fn, x, target, k, optimizer)``: the losses of the pieces."""
 
-    def with_weights(function):
-        def run(model, loss_fn, x, target, k, optimizer):
-            losses = function(model, loss_fn, x, target, k, optimizer)
-            return None if losses is None else (losses, model.params["0.W_h"])
+    def weights(losses, model, *_):
+        return losses, model.params["0.W_h"]
+
+    def with_weights(**how):
+        def run(model, *arguments):
+            model, *rest = copy.deepcopy((model, *arguments))
+            return weights(_stream(model, *rest, **how), model)
 
         return run
-
-    def right(*arguments):
-        return with_weights(_stream)(*copy.deepcopy(arguments))
 
     rng = np.random.default_rng(0)
     model = mr.Sequential(mr.RNN(1, 3, rng=rng), mr.Linear(3, 1, rng=rng))
@@ -151,8 +156,8 @@ def train_stream(student: Callable) -> str:
         "the last piece, which is shorter, is left out": {"whole": True},
     }
     return judge_against(
-        with_weights(student),
-        right,
+        functools.partial(student, also=weights),
+        with_weights(),
         {
             "T = 4, k = 4, one piece, learning rate 0": case(4, 4, 0.0),
             "T = 4, k = 2, two pieces, learning rate 0": case(4, 2, 0.0),
@@ -161,6 +166,6 @@ def train_stream(student: Callable) -> str:
             "T = 8, k = 2, learning rate 0.1": case(8, 2, 0.1),
             "T = 8, k = 3, the last piece is shorter": case(8, 3, 0.1),
         },
-        {text: with_weights(functools.partial(_stream, **how)) for text, how in slips.items()},
+        {text: with_weights(**how) for text, how in slips.items()},
         {"the list of losses": ("piece",), "W_h after training": ("row", "column")},
     )

@@ -4,7 +4,7 @@ Every script has two things for the command line: ``EXPERIMENT``, what it is, an
 takes ``Settings`` and returns its figures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,12 @@ class Settings(NamedTuple):
     epochs: int | None = None  # how long to train; None: as long as the experiment says
     quick: bool = False  # a short run, to see that it works
     progress: bool | None = None  # show bars; None: only in a terminal
+
+    def draw(self, picture: Callable[..., None], *arguments: Any) -> None:
+        """``picture(out, *arguments)`` draws into the folder, if there is one."""
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            picture(self.out, *arguments)
 
 
 class Experiment(NamedTuple):

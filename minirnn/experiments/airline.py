@@ -43,7 +43,7 @@ def run(settings: Settings, protocol: str = "classic") -> Result:
     (1958-10 to 1960-07, each from a single month), and "free-running" (all test months, none of
     them seen).
     """
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     months, y = airline.load()
     if protocol == "lookback1":
         return look_back_1(y, epochs or (2 if quick else 100), seed, progress)
@@ -68,8 +68,7 @@ def run(settings: Settings, protocol: str = "classic") -> Result:
         f_first = classic_first(classic) if f is classic else f
         result[name]["test, 1st column"] = rmse(f_first(first, y), y[first])
         result[name]["free-running"] = rmse(free[name], y[test])
-    if out is not None:
-        draw(out, months, y, split, forecasters, free)
+    settings.draw(draw, months, y, split, forecasters, free)
     return result
 
 
@@ -191,7 +190,6 @@ def draw(out, months, y, split, forecasters, free):
 
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     when = months.astype("datetime64[D]")
     seen = np.arange(12 + GROWTH_WINDOW, len(y))
     figure, (upper, lower) = plt.subplots(
@@ -205,13 +203,11 @@ def draw(out, months, y, split, forecasters, free):
     errors = {name: (when[seen], f - y[seen]) for name, f in lines.items()}
     plot.forecast(when, 0 * y, errors, when[split], "forecast - actual", lower)
     lower.get_legend().remove()
-    figure.savefig(out / "predictions.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "predictions.png")
 
     names = ("classic LSTM", "seasonal LSTM", "same month last year")
     runs, shown = {name: (when[split:], free[name]) for name in names}, slice(split - 36, None)
     figure, ax = plt.subplots(figsize=(10, 4.5), layout="constrained")
     plot.forecast(when[shown], y[shown], runs, when[split], YLABEL, ax)
     ax.set_title("Free-running: from the split on, every forecast is made of forecasts")
-    figure.savefig(out / "hallucinations.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "hallucinations.png")

@@ -17,6 +17,7 @@ import numpy as np
 import minirnn as mr
 from minirnn.datasets import batches, texts
 from minirnn.experiments import Experiment, Result, Settings
+from minirnn.files import npz
 
 EXPERIMENT = Experiment(
     title="a language model of characters, what it writes, and n-grams",
@@ -33,7 +34,7 @@ EXPERIMENT = Experiment(
 STREAMS, STEPS = 32, 64
 # Name: units of each layer, epochs (of 490 batches for Shakespeare), learning rate, dropout.
 MODELS = {
-    "LSTM 128, 980 batches": ((128,), 2, 2e-3, 0.0),
+    "LSTM 128": ((128,), 2, 2e-3, 0.0),
     "2 x LSTM 512": ((512, 512), 7, 2e-3, 0.3),
 }
 
@@ -43,7 +44,7 @@ def run(settings: Settings, text: Path | None = None) -> Result:
 
     text: any file in UTF-8, instead of Shakespeare.
     """
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     content = texts.shakespeare(progress) if text is None else texts.read(text)
     tokens, alphabet = texts.characters(content[:60000] if quick else content)
     split = int(0.9 * len(tokens))
@@ -53,6 +54,8 @@ def run(settings: Settings, text: Path | None = None) -> Result:
         rng = np.random.default_rng(seed)
         model = make(V, sizes, dropout, rng)
         k, started = epochs or (1 if quick else default), time.perf_counter()
+        if len(sizes) == 1:  # little trained: say how little
+            name += f", {k * len([*batches.stream(train, STREAMS, STEPS)])} batches"
         rate = (lambda epoch, lr=lr: lr) if len(sizes) == 1 else mr.cosine(lr, k)
         history = mr.fit(
             model, mr.softmax_cross_entropy, lambda rng: batches.stream(train, STREAMS, STEPS),
@@ -64,12 +67,7 @@ def run(settings: Settings, text: Path | None = None) -> Result:
         result[name] = {"test": float(curves[name][-1]), "seconds": seconds}
     for order, ngrams in ((1, "unigram"), (2, "bigram"), (3, "trigram"), (5, "5-gram")):
         result[ngrams] = {"test": witten_bell(train, test, V, order)}
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        samples = write(model, alphabet, seed)
-        (out / "samples.txt").write_text(samples, encoding="utf-8")
-        print(samples)
-        draw(out, curves, result)
+    settings.draw(draw, model, alphabet, seed, curves, result)
     return result
 
 
@@ -117,9 +115,12 @@ def write(model, alphabet, seed):
     return "\n".join(parts)
 
 
-def draw(out, curves, result):
+def draw(out, model, alphabet, seed, curves, result):
     from minirnn import plot
 
+    samples = write(model, alphabet, seed)
+    npz.write(out / "samples.txt", samples.encode())
+    print(samples)
     ax = plot.curves(curves, "epoch", "bits per character of the test part", log=False)
     for name in ("bigram", "trigram", "5-gram"):
         ax.axhline(result[name]["test"], color="grey", lw=0.8)

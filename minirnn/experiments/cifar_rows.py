@@ -24,7 +24,7 @@ EXPERIMENT = Experiment(
 
 def run(settings: Settings) -> Result:
     """Train both, draw ``cifar-rows.png`` into ``out``; returns the accuracy by model and part."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 10)
     (train, y), (test, y_test) = images.cifar10(progress)
     if quick:
@@ -45,10 +45,12 @@ def run(settings: Settings) -> Result:
         curves |= {f"{name}, train": history.loss, f"{name}, test": history.val_loss}
         result[name] = scores(model, *parts)
     result |= image_baselines(*parts, epochs, rng, 64, kind="class")
-    if out is not None:
-        from minirnn import plot
-
-        out.mkdir(parents=True, exist_ok=True)
-        ax = plot.curves(curves, "epoch", "cross-entropy, nats", log=False)
-        plot.save(ax, out / "cifar-rows.png")
+    settings.draw(draw, curves)
     return result
+
+
+def draw(out, curves):
+    from minirnn import plot
+
+    ax = plot.curves(curves, "epoch", "cross-entropy, nats", log=False)
+    plot.save(ax, out / "cifar-rows.png")

@@ -55,7 +55,7 @@ def start(B):
 
 def run(settings: Settings) -> Result:
     """Train one, draw ``cook.png`` into ``out``; returns the share of days by model and length."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     exact = by_hand()
     trained = mr.Sequential(mr.RNN(2, 8, rng=rng), mr.Linear(8, 3, rng=rng))
@@ -77,8 +77,7 @@ def run(settings: Settings) -> Result:
         for name, answer in answers.items():
             share = 100 * float(np.mean(answer == dishes))
             result.setdefault(name, {})[f"{T} days"] = share
-    if out is not None:
-        draw(out, exact)
+    settings.draw(draw, exact)
     return result
 
 
@@ -86,7 +85,8 @@ def draw(out, model):
     """The three matrices."""
     import matplotlib.pyplot as plt
 
-    out.mkdir(parents=True, exist_ok=True)
+    from minirnn import plot
+
     pairs = [f"{dish}, {weather}" for dish in DISHES for weather in WEATHERS]
     titles = ("in: weather to pairs", "across: yesterday's pair to pairs", "out: pair to dish")
     labels = ((WEATHERS, pairs), (pairs, pairs), (pairs, DISHES))
@@ -100,5 +100,4 @@ def draw(out, model):
         for (i, j), v in np.ndenumerate(model.params[name]):
             ax.text(j, i, int(v), ha="center", va="center", color="w" if v else "k")
         ax.set_title(title)
-    figure.savefig(out / "cook.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "cook.png")

@@ -51,7 +51,7 @@ def tokens(texts, end=False):
 
 def run(settings: Settings) -> Result:
     """Train, draw ``dates.png`` into ``out``; returns the share of dates and of characters."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 40), np.random.default_rng(seed)
     spelled, dates = draw_dates(np.random.default_rng([seed, 1]), 1000)
     V, o = len(ALPHABET), {"rng": rng, "dtype": np.float32}
@@ -83,8 +83,7 @@ def run(settings: Settings) -> Result:
         "a rule for three ways": score([rule(text) for text in spelled], dates),
         "always the same date": score(["1999-09-09"] * len(dates), dates),
     }
-    if out is not None:
-        draw(out, model, [write(datetime.date(1979, 5, 3), WAYS[k]) for k in (0, 4, 8)])
+    settings.draw(draw, model, [write(datetime.date(1979, 5, 3), WAYS[k]) for k in (0, 4, 8)])
     return result
 
 
@@ -113,11 +112,9 @@ def draw(out, model, texts):
 
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(1, len(texts), figsize=(5 * len(texts), 4), layout="constrained")
     for ax, text in zip(axes, texts, strict=True):
         written = mr.decode(model, tokens([text])[0], START, END, 11)
         letters = [ALPHABET[t] if t != END else "end" for t in written.tokens[:, 0]]
         plot.attention(np.asarray(written.weights)[:, 0], list(text), letters, ax=ax)
-    figure.savefig(out / "dates.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "dates.png")

@@ -23,7 +23,7 @@ EXPERIMENT = Experiment(
 
 def run(settings: Settings) -> Result:
     """Train, draw ``digits-rows.png`` into ``out``; returns the accuracy by model and part."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs = epochs or (2 if quick else 120)
     (train, y), (test, y_test) = images.digits()
     x, x_test = rows(train), rows(test)
@@ -45,8 +45,7 @@ def run(settings: Settings) -> Result:
     parts = (x, y), (x_test, y_test)
     result = {"bidirectional LSTM": scores(model, *parts)}
     result |= image_baselines(*parts, epochs, rng, 32, 0.01)
-    if out is not None:
-        draw(out, model, x_test, y_test, test)
+    settings.draw(draw, model, x_test, y_test, test)
     return result
 
 
@@ -62,7 +61,8 @@ def draw(out, model, x, y, pictures):
     """Digits and answers, the wrong ones first."""
     import matplotlib.pyplot as plt
 
-    out.mkdir(parents=True, exist_ok=True)
+    from minirnn import plot
+
     answer = model.forward(x)[0].argmax(axis=-1)
     order = np.concatenate([np.flatnonzero(answer != y), np.flatnonzero(answer == y)])[:24]
     figure, axes = plt.subplots(3, 8, figsize=(8, 3.9), layout="constrained")
@@ -73,5 +73,4 @@ def draw(out, model, x, y, pictures):
         )
         ax.set_axis_off()
     figure.suptitle("Test digits, the misread ones first")
-    figure.savefig(out / "digits-rows.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "digits-rows.png")

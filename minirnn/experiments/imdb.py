@@ -27,7 +27,7 @@ V, LAST = 30000, 150
 
 def run(settings: Settings) -> Result:
     """Train both, draw ``imdb.png`` into ``out``; returns accuracy and seconds by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 3), np.random.default_rng(seed)
     (train, y), (test, y_test) = texts.imdb(progress)
     if quick:
@@ -66,11 +66,13 @@ def run(settings: Settings) -> Result:
         "seconds": time.perf_counter() - started,
     }
     result["most frequent label"] = {"test": most_frequent(y, y_test)}
-    if out is not None:
-        from minirnn import plot
-
-        out.mkdir(parents=True, exist_ok=True)
-        ax = plot.losses({"training": history.loss, "validation": history.val_loss})
-        ax.set_ylabel("cross-entropy, nats")
-        plot.save(ax, out / "imdb.png")
+    settings.draw(draw, history)
     return result
+
+
+def draw(out, history):
+    from minirnn import plot
+
+    ax = plot.losses({"training": history.loss, "validation": history.val_loss})
+    ax.set_ylabel("cross-entropy, nats")
+    plot.save(ax, out / "imdb.png")

@@ -98,7 +98,7 @@ def run(settings: Settings, name: str) -> Result:
     ``out``; returns the score by model and lag. epochs: of 100 batches."""
     from tqdm import tqdm
 
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     task = TASKS[name]
     lags, batches = (task.lags[:1], 3) if quick else (task.lags, 100 * (epochs or task.epochs))
     result: Result = {model: {} for model in MODELS}
@@ -115,8 +115,7 @@ def run(settings: Settings, name: str) -> Result:
                 y, _, _ = model.forward(x)
                 result[kind][f"lag {lag}"] = task.score(y, target, mask)
     result["without memory"] = {f"lag {lag}": task.without_memory(lag) for lag in lags}
-    if out is not None:
-        draw(out, name, lags, result)
+    settings.draw(draw, name, lags, result)
     return result
 
 
@@ -144,7 +143,6 @@ def draw(out, name, lags, result):
     """Score against lag for all models, and without memory."""
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     lines = {model: list(result[model].values()) for model in MODELS}
     ax = plot.curves(lines, "lag, steps", EXPERIMENTS[name].unit, x=list(lags), log=False)
     ax.plot(

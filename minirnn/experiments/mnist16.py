@@ -47,7 +47,7 @@ def run(settings: Settings) -> Result:
 
     epochs: of 100 batches.
     """
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     (train, y), (test, y_test) = images.mnist(progress)
     n, steps = (2000, 4) if quick else (len(y), 100)
     x, x_test = (
@@ -70,10 +70,12 @@ def run(settings: Settings) -> Result:
         mr.fit(model, loss_fn, some, mr.Adam(0.01), epochs or 1, rng=rng, progress=progress)
         result[name] = scores(model, (x[:, :10000], y[:10000]), (x_test, y_test))
     result |= image_baselines((x, y), (x_test, y_test), 1, rng, 500, 0.01)
-    if out is not None:
-        from minirnn import plot
-
-        out.mkdir(parents=True, exist_ok=True)
-        ax = plot.curves(curves, "batch of 500 images", "cross-entropy, nats")
-        plot.save(ax, out / "mnist16.png")
+    settings.draw(draw, curves)
     return result
+
+
+def draw(out, curves):
+    from minirnn import plot
+
+    ax = plot.curves(curves, "batch of 500 images", "cross-entropy, nats")
+    plot.save(ax, out / "mnist16.png")

@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
 
 def run(settings: Settings) -> Result:
     """Train both, draw ``mnist-rows.png`` into ``out``; returns accuracy and seconds by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     (train, y), (test, y_test) = images.mnist(progress)
     n = 2000 if quick else len(y)
     x, y, x_test, y_test = rows(train[:n]), y[:n], rows(test[:n]), y_test[:n]
@@ -51,11 +51,13 @@ def run(settings: Settings) -> Result:
         curves[name] = history.loss
         result[name] = scores(model, *parts) | {"seconds": seconds}
     result |= image_baselines(*parts, 1 if quick else 5, rng)
-    if out is not None:
-        from minirnn import plot
-
-        out.mkdir(parents=True, exist_ok=True)
-        ax = plot.losses(curves)
-        ax.set_ylabel("cross-entropy of the training part, nats")
-        plot.save(ax, out / "mnist-rows.png")
+    settings.draw(draw, curves)
     return result
+
+
+def draw(out, curves):
+    from minirnn import plot
+
+    ax = plot.losses(curves)
+    ax.set_ylabel("cross-entropy of the training part, nats")
+    plot.save(ax, out / "mnist-rows.png")

@@ -57,7 +57,7 @@ def decayed_sum(digits):
 def run(settings: Settings) -> Result:
     """Train the four, draw ``next-digit.png`` into ``out``; returns the accuracy by model, for
     short and for longer sequences."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs = epochs or (20 if quick else 600)
     train, longer = sequences(range(2, LONGEST + 1)), sequences((7, 8))
     parts = {"2 to 6 digits": train, "7 and 8 digits": longer}
@@ -91,8 +91,7 @@ def run(settings: Settings) -> Result:
         part: 100 * float(np.mean([answer == guess for _, answer in data]))
         for part, data in parts.items()
     }
-    if out is not None:
-        draw(out, result)
+    settings.draw(draw, result)
     return result
 
 
@@ -111,7 +110,8 @@ def draw(out, result):
     """The two sums of 2 3 and of 3 2."""
     import matplotlib.pyplot as plt
 
-    out.mkdir(parents=True, exist_ok=True)
+    from minirnn import plot
+
     figure, axes = plt.subplots(2, 2, figsize=(8, 3.4), layout="constrained")
     for row, f in zip(axes, (total, decayed_sum), strict=True):
         for ax, digits in zip(row, ([2, 3], [3, 2]), strict=True):
@@ -121,5 +121,4 @@ def draw(out, result):
             )
             ax.set_xticks(range(10))
             ax.set_ylim(0, 1.1)
-    figure.savefig(out / "next-digit.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "next-digit.png")

@@ -28,7 +28,7 @@ T, H, BATCH, EPOCH, SEEDS = 50, 12, 32, 100, 5
 def run(settings: Settings) -> Result:
     """Train all variants with several seeds, draw ``odyssey.png`` into ``out``; returns the median,
     lowest and highest test error by variant. epochs: of 100 batches."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     from tqdm import tqdm
 
     epochs, seeds = epochs or (1 if quick else 25), 2 if quick else SEEDS
@@ -44,8 +44,7 @@ def run(settings: Settings) -> Result:
         }  # fmt: skip
     _, target = adding(np.random.default_rng([seed, 1]), T, 2000)
     result["always answer 1"] = {"median": float(np.mean((target - 1) ** 2))}
-    if out is not None:
-        draw(out, found)
+    settings.draw(draw, found)
     return result
 
 
@@ -67,7 +66,8 @@ def draw(out, found):
     """Every run as a point, the medians as lines."""
     import matplotlib.pyplot as plt
 
-    out.mkdir(parents=True, exist_ok=True)
+    from minirnn import plot
+
     names = sorted(found, key=lambda v: np.median(found[v]))
     figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
     for k, name in enumerate(names):
@@ -77,5 +77,4 @@ def draw(out, found):
     ax.set_yscale("log")
     ax.set_ylabel("test MSE (line: median)")
     ax.set_title(f"The adding problem, {T} steps, {H} units: one part taken away")
-    figure.savefig(out / "odyssey.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "odyssey.png")

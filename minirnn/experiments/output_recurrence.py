@@ -39,7 +39,7 @@ def waves(rng, B=B):
 def run(settings: Settings) -> Result:
     """Train all, draw ``output-recurrence.png`` into ``out``; returns the errors and the time of a
     training step by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     batches = 50 * (epochs or (1 if quick else 60))
     x, wave = waves(np.random.default_rng([seed, 1]), 500)
     result, shown = {}, {}
@@ -65,8 +65,7 @@ def run(settings: Settings) -> Result:
         "one step": float(np.mean(last**2)),
         "free-running": float(np.mean((wave[:1, :, 0] - wave[1:, :, 0]) ** 2)),
     }
-    if out is not None:
-        draw(out, shown, wave[1:, 0, 0])
+    settings.draw(draw, shown, wave[1:, 0, 0])
     return result
 
 
@@ -116,7 +115,6 @@ def forecasts(model, x, y, forcing):
 def draw(out, shown, truth):
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     ax = plot.curves(shown, "step", "value, free-running", log=False)
     ax.plot(np.arange(1, T + 1), truth, color="0.6", lw=3, zorder=0, label="true wave")
     ax.legend(frameon=False, fontsize=8)

@@ -41,7 +41,7 @@ def make(name, o):
 
 def run(settings: Settings) -> Result:
     """Train both, draw ``pixel-mnist.png`` into ``out``; returns accuracy and seconds by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     (train, y), (test, y_test) = images.mnist(progress)
     n = 200 if quick else len(y)
 
@@ -64,10 +64,12 @@ def run(settings: Settings) -> Result:
         result[name]["seconds"] = time.perf_counter() - started
     baselines = image_baselines((x, y), (x_test, y_test), 1 if quick else 5, rng)
     result |= {name: {"test": own["test"]} for name, own in baselines.items()}
-    if out is not None:
-        from minirnn import plot
-
-        out.mkdir(parents=True, exist_ok=True)
-        ax = plot.curves(curves, "20 batches of 100", "cross-entropy, nats", log=False)
-        plot.save(ax, out / "pixel-mnist.png")
+    settings.draw(draw, curves)
     return result
+
+
+def draw(out, curves):
+    from minirnn import plot
+
+    ax = plot.curves(curves, "20 batches of 100", "cross-entropy, nats", log=False)
+    plot.save(ax, out / "pixel-mnist.png")

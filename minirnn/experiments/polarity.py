@@ -28,7 +28,7 @@ EXPERIMENT = Experiment(
 
 def run(settings: Settings) -> Result:
     """Train on both tasks, draw ``polarity.png`` into ``out``; returns the accuracy by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     epochs = epochs or (1 if quick else 12)
     sentences, labels = texts.polarity(progress)
@@ -45,8 +45,7 @@ def run(settings: Settings) -> Result:
         for task, (by_model, _, _) in found.items()
         for name, figures in by_model.items()
     }
-    if out is not None:
-        draw(out, *found["negation"][1:])
+    settings.draw(draw, *found["negation"][1:])
     return result
 
 
@@ -89,7 +88,6 @@ def draw(out, model, index):
     """How the answer forms, word by word, for the two sentences above."""
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     lines = {}
     for text in (
         "i did not see it , but i did like it .",

@@ -29,7 +29,7 @@ V_H, STREAMS, STEPS = 200, 20, 20
 
 def run(settings: Settings) -> Result:
     """Train, draw ``ptb.png`` into ``out``; returns perplexities and seconds by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 13)
     parts, vocabulary = texts.penn_treebank(progress)
     if quick:
@@ -76,11 +76,13 @@ def run(settings: Settings) -> Result:
         name: math.exp(nats[part].mean())
         for name, part in (("train", train), ("validation", validation), ("test", test))
     }
-    if out is not None:
-        from minirnn import plot
-
-        out.mkdir(parents=True, exist_ok=True)
-        lines = {"training": np.exp(history.loss), "validation": np.exp(history.val_loss)}
-        ax = plot.curves(lines, "epoch", "perplexity")
-        plot.save(ax, out / "ptb.png")
+    settings.draw(draw, history)
     return result
+
+
+def draw(out, history):
+    from minirnn import plot
+
+    lines = {"training": np.exp(history.loss), "validation": np.exp(history.val_loss)}
+    ax = plot.curves(lines, "epoch", "perplexity")
+    plot.save(ax, out / "ptb.png")

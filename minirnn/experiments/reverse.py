@@ -30,7 +30,7 @@ def run(settings: Settings) -> Result:
 
     Returns the share of words that are right as a whole, and of letters in their place, by model.
     """
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs = epochs or (1 if quick else 10)
     source, lengths, target = reverse(np.random.default_rng([seed, 1]), 1000, LONGEST, LETTERS)
     result, histories, models = {}, {}, {}
@@ -43,8 +43,7 @@ def run(settings: Settings) -> Result:
     result["the word as it is"] = score(np.vstack([source, np.full(1000, END)]), target[1:])
     chance = 100 * np.mean(1 / LETTERS ** lengths.astype(float))
     result["letters by chance"] = {"words": chance, "letters": 100 / LETTERS}
-    if out is not None:
-        draw(out, histories, models["Bahdanau attention"])
+    settings.draw(draw, histories, models["Bahdanau attention"])
     return result
 
 
@@ -96,7 +95,6 @@ def score(tokens, target):
 def draw(out, histories, model):
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     word = "attention"
     tokens = np.array([[2 + ord(letter) - ord("a")] for letter in word])
     written = generate.decode(model, tokens, START, END, LONGEST + 1)

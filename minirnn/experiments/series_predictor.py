@@ -39,7 +39,7 @@ print(*y.ravel().tolist())
 def run(settings: Settings) -> Result:
     """Train with two learning rates, draw ``series-predictor.png`` into ``out``; returns the RMSE
     by model and part."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     result, predictions = {}, {}
     for lr in (1e-3, 1e-2):
         rng = np.random.default_rng(seed)
@@ -53,8 +53,7 @@ def run(settings: Settings) -> Result:
         }  # fmt: skip
     for name, f in (("the number itself", 1), ("twice the number", 2)):
         result[name] = {"train": rmse(f * X - Y), "test": rmse(f * X_NEW - Y_NEW)}
-    if out is not None:
-        draw(out, predictions)
+    settings.draw(draw, predictions)
     return result
 
 
@@ -91,11 +90,9 @@ def draw(out, predictions):
 
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
     for b, (ax, series) in enumerate(zip(axes, ("1 2 3 4", "4 5 6 7"), strict=True)):
         lines = {"right answer": Y_NEW[:, b, 0]} | {n: y[:, b, 0] for n, y in predictions.items()}
         plot.curves(lines, "step", "answer", log=False, ax=ax)
         ax.set_title(f"{series}, not in training")
-    figure.savefig(out / "series-predictor.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "series-predictor.png")

@@ -38,7 +38,7 @@ WINDOW = 10  # days of changes
 
 def run(settings: Settings) -> Result:
     """Train the three, draw ``stock.png`` into ``out``; returns the RMSE by forecaster and part."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     days, price = stock.load(progress)
     split = int(0.7 * len(price))
     epochs = epochs or (1 if quick else 5)
@@ -56,8 +56,7 @@ def run(settings: Settings) -> Result:
         name: {part: rmse((f - price[1:])[own]) for part, own in parts.items()}
         for name, f in forecasts.items()
     }
-    if out is not None:
-        draw(out, days, price, split, forecasts)
+    settings.draw(draw, days, price, split, forecasts)
     return result
 
 
@@ -110,7 +109,6 @@ def draw(out, days, price, split, forecasts):
 
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(10, 6.5), height_ratios=(2, 1), sharex=True, layout="constrained"
     )
@@ -122,5 +120,4 @@ def draw(out, days, price, split, forecasts):
     errors = {name: (days[1:], forecasts[name] - price[1:]) for name in ("change", "persistence")}
     plot.forecast(days, 0 * price, errors, days[split], "forecast - actual, dollars", lower)
     lower.set_title("The model of changes and persistence: hardly a difference")
-    figure.savefig(out / "stock.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "stock.png")

@@ -32,7 +32,7 @@ E, H = 64, 128
 
 def run(settings: Settings) -> Result:
     """Train, draw ``translate.png`` into ``out``; returns exact matches and BLEU by model."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     epochs, rng = epochs or (1 if quick else 20), np.random.default_rng(seed)
     answers = defaultdict(list)
     for english, french in texts.phrases(progress):
@@ -70,8 +70,7 @@ def run(settings: Settings) -> Result:
         result[name] = score(found, references)
     nearest = [max(train, key=lambda p, s=s: overlap(split[p[0]], split[s]))[1] for s in held_out]
     result["nearest training phrase"] = score(nearest, references)
-    if out is not None:
-        draw(out, model, index, words, split, held_out)
+    settings.draw(draw, model, index, words, split, held_out)
     return result
 
 
@@ -125,7 +124,6 @@ def draw(out, model, index, words, split, held_out):
 
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     shown = sorted(held_out, key=lambda s: -len(split[s]))[:3]
     figure, axes = plt.subplots(1, 3, figsize=(14, 4.5), layout="constrained")
     for ax, s in zip(axes, shown, strict=True):
@@ -133,5 +131,4 @@ def draw(out, model, index, words, split, held_out):
         written = mr.decode(model, source, START, END, 12)
         french = [words[t] for t in written.tokens[:, 0]]
         plot.attention(np.asarray(written.weights)[:, 0], split[s], french, ax=ax)
-    figure.savefig(out / "translate.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "translate.png")

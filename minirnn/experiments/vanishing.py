@@ -43,7 +43,7 @@ def networks(rng):
 def run(settings: Settings) -> Result:
     """Measure all, draw ``gradient-norms.png``, ``eigenvalues.png`` and ``clipping.png`` into
     ``out``; returns the figures by network."""
-    seed, out, epochs, quick, progress = settings
+    seed, _, epochs, quick, progress = settings
     rng = np.random.default_rng(seed)
     x = 0.3 * rng.normal(size=(T, B, 1))
     dy = np.zeros((T, B, H))
@@ -64,8 +64,7 @@ def run(settings: Settings) -> Result:
         result[f"relu RNN, {name}"] = {"largest gradient": max(history), "test error": error}
     _, target = adding(np.random.default_rng([seed, 1]), LAG, 1000)
     result["always answer 1"] = {"test error": float(np.mean((target - 1) ** 2))}
-    if out is not None:
-        draw(out, layers, norms, curves)
+    settings.draw(draw, layers, norms, curves)
     return result
 
 
@@ -92,14 +91,12 @@ def draw(out, layers, norms, curves):
 
     from minirnn import plot
 
-    out.mkdir(parents=True, exist_ok=True)
     ax = plot.gradient_norms(norms)
     plot.save(ax, out / "gradient-norms.png")
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
     for ax, (name, (layer, _)) in zip(axes, list(layers.items())[:3], strict=True):
         plot.eigenvalues(layer.params["W_h"], ax=ax)
         ax.set_title(name)
-    figure.savefig(out / "eigenvalues.png", dpi=120)
-    plt.close(figure)
+    plot.save(figure, out / "eigenvalues.png")
     ax = plot.curves(curves, "batch", "gradient norm before clipping")
     plot.save(ax, out / "clipping.png")

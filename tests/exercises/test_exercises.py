@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import pkgutil
+import signal
 from pathlib import Path
 
 import answers
@@ -11,6 +12,7 @@ import pytest
 
 import minirnn as mr
 from minirnn import exercises
+from minirnn.exercises import gate
 
 SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("*.py"))
 
@@ -101,14 +103,14 @@ def test_an_unknown_exercise_is_refused():
 
 
 def test_an_endless_loop_is_stopped(monkeypatch):
-    if not hasattr(exercises.common.signal, "setitimer"):
+    if not hasattr(signal, "setitimer"):
         pytest.skip("this system cannot stop a loop")
 
     def slope(f, w, k, eps):
         while True:
             pass
 
-    monkeypatch.setattr(exercises.common._time_limit.__wrapped__, "__defaults__", (0.1,))
+    monkeypatch.setattr(gate._time_limit.__wrapped__, "__defaults__", (0.1,))
     with pytest.raises(exercises.Wrong, match="does a loop never end"):
         exercises.check(slope)
 
