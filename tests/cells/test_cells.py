@@ -153,8 +153,8 @@ def test_without_a_cache_the_results_are_the_same_to_the_last_bit(name, ragged):
 @pytest.mark.parametrize("cell", [mr.LSTM, mr.GRU])
 def test_without_a_cache_the_gates_of_a_few_steps_are_all_that_is_in_memory(cell, monkeypatch):
     monkeypatch.setattr(_memory, "SMALLEST", 1 << 60)  # what comes from a store is not counted
-    monkeypatch.setattr(sys.modules[cell.__module__], "PIECE", 1 << 10)  # of a short sequence, too
-    layer, x = cell(1, 20, rng=0), np.zeros((500, 2, 1))
+    monkeypatch.setattr(sys.modules[cell.__module__], "PIECE", 1 << 8)  # of a short sequence, too
+    layer, x = cell(1, 20, rng=0), np.zeros((250, 2, 1))
 
     def peak():
         tracemalloc.start()
@@ -167,7 +167,7 @@ def test_without_a_cache_the_gates_of_a_few_steps_are_all_that_is_in_memory(cell
     with mr.no_cache():
         layer.forward(x)
         small = peak()
-    y_size = 500 * 2 * 20 * 8
+    y_size = 250 * 2 * 20 * 8
     assert small < 1.5 * y_size
     assert peak() > 4.5 * y_size
 
