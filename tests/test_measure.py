@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CELLS, point, randomised, same
+from cases import CELLS, arrays, point, randomised, same
 
 import minirnn as mr
 from minirnn import measure
@@ -11,17 +11,34 @@ from minirnn import measure
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("lengths", [None, [4, 2, 0]])
 def test_trace_shows_what_forward_computes(name, lengths):
+    """... and each value under its own name: the states follow from the gates."""
     layer = randomised(name)
     x, state, _, _ = point(layer)
     traced = mr.trace(layer, x, state=state, lengths=lengths)
-    y, _, cache = layer.forward(x, state, lengths)
-    same(traced["h"], y)
-    ends = np.array(lengths or [4, 4, 4])
-    valid = (np.arange(4)[:, None] < ends)[..., None]
-    if "c" in layer.state_names:
-        same(traced["c"], np.where(valid, cache.c[1:], 0))
-    for k, gate in enumerate(layer.cached_gates):
-        same(traced[gate], np.where(valid, cache.gates[..., 3 * k : 3 * k + 3], 0))
+    assert set(traced) == {*layer.state_names, *layer.cached_gates}
+    same(traced["h"], layer.forward(x, state, lengths)[0])
+    before = dict(zip(layer.state_names, arrays(state), strict=True))
+    for b, n in enumerate(lengths or [4, 4, 4]):
+        now = {key: a[:n, b] for key, a in traced.items()}
+        last = {key: np.concatenate([s[b : b + 1], now[key][:-1]])[:n] for key, s in before.items()}
+        assert not any(a[n:, b].any() for a in traced.values())
+        if "c" in now:
+            same(now["c"], now["f"] * last["c"] + now["i"] * now["g"])
+            same(now["h"], now["o"] * (now["c"] if name == "LSTM NOAF" else np.tanh(now["c"])))
+        if "z" in now:
+            same(now["h"], (1 - now["z"]) * now["n"] + now["z"] * last["h"])
+
+
+def test_trace_tells_the_gates_apart():
+    """... by their biases, which are all that goes into them here."""
+    for layer in (mr.LSTM(1, 1), mr.GRU(1, 1)):
+        for name in ("W_x", "W_h"):
+            layer.params[name][...] = 0
+        layer.params["b"][...] = np.arange(1, 1 + layer.params["b"].size)
+        traced = mr.trace(layer, np.ones((2, 1, 1)))
+        for bias, gate in enumerate(layer.gates, start=1):
+            value = np.tanh(bias) if gate in "gn" else 1 / (1 + np.exp(-bias))
+            same(traced[gate], np.full((2, 1, 1), value))
 
 
 @pytest.mark.parametrize("name", [*CELLS, "GRU LSTM Linear"])
@@ -31,12 +48,14 @@ def test_trace_shows_gradients_that_add_up_to_those_of_bptt(name):
     lengths = [4, 2, 3]
     traced = mr.trace(model, x, mr.mse, target, state, lengths)
     _, grads, _ = mr.bptt(model, mr.mse, x, target, state, lengths)
-    for key, g in grads.items():
-        place, _, param = key.rpartition(".")
-        place = f"{place}." if place else ""
-        if param == "b" and f"{place}dh" in traced:
-            own = [traced[n] for n in traced if n.startswith(f"{place}da")]
-            same(np.concatenate([a.sum(axis=(0, 1)) for a in own]), g)
+    layers = {"": (model, x)}
+    if name not in CELLS:
+        layers = {"0.": (model.parts["0"], x), "1.": (model.parts["1"], traced["0.h"])}
+    for place, (layer, layer_x) in layers.items():
+        names = [f"da_{gate}" for gate in layer.gates] or ["da"]
+        da = np.concatenate([traced[place + n] for n in names], axis=-1)
+        same(da.sum(axis=(0, 1)), grads[place + "b"])
+        same(np.einsum("tbd,tbk->dk", layer_x, da), grads[place + "W_x"])
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU before"])
@@ -143,7 +162,7 @@ def test_the_tanh_rnn_s_steps_are_bounded_by_its_matrix():
     layer.params["W_h"][...] *= 0.9  # orthogonal times 0.9
     found = measure.jacobians(layer, np.random.default_rng(0).normal(size=(20, 1, 2)))
     assert (found.steps <= 0.9 + 1e-12).all()
-    assert found.norms[0] < 0.9**20
+    assert 0 < found.norms[0] < 0.9**20
 
 
 def test_the_bias_of_truncation_falls_to_zero():
@@ -155,9 +174,9 @@ def test_the_bias_of_truncation_falls_to_zero():
 
 
 def test_saturation_counts_open_and_shut_steps():
-    values = np.zeros((10, 1, 2))
-    values[:, 0, 0] = [0.05] * 4 + [0.5] * 3 + [0.95] * 3
-    values[:, 0, 1] = 0.5
+    values = np.zeros((12, 1, 2))  # the last two past the end
+    values[:10, 0, 0] = [0.05] * 4 + [0.5] * 3 + [0.95] * 3
+    values[:10, 0, 1] = 0.5
     shut, open_ = measure.saturation({"f": values}, "f")
     assert shut.tolist() == [0.4, 0] and open_.tolist() == [0.3, 0]
     with pytest.raises(ValueError, match=r"gate: expected one of \['f'\], got 'o'"):

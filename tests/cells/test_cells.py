@@ -72,7 +72,10 @@ def test_forward_equals_a_loop_over_the_one_step_function(name, shape, seed):
 @pytest.mark.parametrize("dtype, tol", [("float64", 1e-14), ("float32", 1e-6)])
 @pytest.mark.parametrize("B, H", [(1, 3), (3, 20)])
 def test_the_quick_step_equals_the_one_in_plain_numpy(name, dtype, tol, B, H):
-    layer = randomised(name, H=H, dtype=dtype)
+    layer, taken = randomised(name, H=H, dtype=dtype), []
+    quick_step = layer._quick_step
+    if quick_step is not None:
+        layer._quick_step = lambda *arguments: taken.append(True) or quick_step(*arguments)
     x, state, _, _ = point(layer, T=2, B=B)
     x, state = x.astype(dtype), tree(lambda s: s.astype(dtype), state)
     W_x = layer.params["W_x"].copy()
@@ -84,6 +87,7 @@ def test_the_quick_step_equals_the_one_in_plain_numpy(name, dtype, tol, B, H):
         same(before, state, 0)
         same(W_x, layer.params["W_x"], 0)
         _, state, _ = layer.forward(x, state)
+    assert len(taken) == (0 if name.startswith("RNN") else 2)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -149,8 +153,8 @@ def test_without_a_cache_the_results_are_the_same_to_the_last_bit(name, ragged):
 @pytest.mark.parametrize("cell", [mr.LSTM, mr.GRU])
 def test_without_a_cache_the_gates_of_a_few_steps_are_all_that_is_in_memory(cell, monkeypatch):
     monkeypatch.setattr(_memory, "SMALLEST", 1 << 60)  # what comes from a store is not counted
-    monkeypatch.setattr(sys.modules[cell.__module__], "PIECE", 1 << 10)  # of a short sequence, too
-    layer, x = cell(1, 20, rng=0), np.zeros((500, 2, 1))
+    monkeypatch.setattr(sys.modules[cell.__module__], "PIECE", 1 << 8)  # of a short sequence, too
+    layer, x = cell(1, 20, rng=0), np.zeros((250, 2, 1))
 
     def peak():
         tracemalloc.start()
@@ -163,7 +167,7 @@ def test_without_a_cache_the_gates_of_a_few_steps_are_all_that_is_in_memory(cell
     with mr.no_cache():
         layer.forward(x)
         small = peak()
-    y_size = 500 * 2 * 20 * 8
+    y_size = 250 * 2 * 20 * 8
     assert small < 1.5 * y_size
     assert peak() > 4.5 * y_size
 
@@ -310,10 +314,11 @@ def test_constant_parameters_are_not_compiled_for_again(name):
         return sum(len(kernel.signatures) for kernel in kernels)
 
     layer = randomised(name)
-    module = sys.modules[type(layer).__mro__[-3].__module__]
+    module = sys.modules[type(layer).forward.__module__]
     y, _, cache = layer.forward(np.ones((3, 2, 2)))
     layer.backward(y, cache)
     before = compiled()
+    assert before > 0
     for p in layer.params.values():
         p.flags.writeable = False
     y, _, cache = layer.forward(np.ones((3, 2, 2)))
@@ -355,8 +360,7 @@ def test_saturated_cells_overflow_nowhere(name, value):
     layer = randomised(name)
     y, final, cache = layer.forward(np.full((3, 2, 2), value))
     dx, _, grads = layer.backward(np.ones_like(y), cache)
-    if "relu" not in name:  # relu has no bound, and its 1e300 times weights is inf
-        assert all(np.isfinite(a).all() for a in flatten([y, final, dx, grads]))
+    assert all(np.isfinite(a).all() for a in flatten([y, final, dx, grads]))
 
 
 @pytest.mark.parametrize("name", RECURRENT)
