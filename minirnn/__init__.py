@@ -23,7 +23,7 @@ from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
-from minirnn.layers.embedding import Embedding
+from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
@@ -52,7 +52,7 @@ __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",
     "BahdanauAttention", "Bidirectional", "CausalConv", "Checkpoint", "Dropout", "Embedding",
     "Hierarchical", "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention",
-    "OutputRNN", "RMSProp", "Seq2Seq", "Sequential", "binary_cross_entropy", "bptt",
+    "OutputRNN", "RMSProp", "Seq2Seq", "Sequential", "Unembedding", "binary_cross_entropy", "bptt",
     "clip_grad_norm", "clip_grad_value", "cosine", "decode", "fit", "free_run",
     "get_num_threads", "gradcheck", "load", "mse", "no_cache", "rtrl", "sample", "save",
     "set_num_threads", "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",

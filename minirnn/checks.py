@@ -59,6 +59,13 @@ def number(
     return result
 
 
+def probability(value: Any, name: str, high: float = 1.0) -> float:
+    """A number in 0..high. One that is outside by a rounding error, such as 1 after it was lowered
+    twenty times by 0.05, is set to the bound."""
+    result = number(value, name, -1e-9, high + 1e-9)
+    return min(max(result, 0.0), high)
+
+
 def choice(value: Any, name: str, options: Iterable[str]) -> str:
     """One of a few words."""
     options = tuple(options)
@@ -102,11 +109,20 @@ def numbers(value: Any, name: str, kinds: str = "biuf") -> NDArray[Any]:
     except ValueError as error:
         got = type(value).__name__
         raise ValueError(f"{name}: expected an array of numbers, got {got} ({error})") from None
+    if result.size == 0 and isinstance(value, (list, tuple)):
+        result = result.astype(np.int64)  # to NumPy an empty list holds floats
     if result.dtype.kind not in kinds:
         expected = {"iu": "whole numbers", "biuf": "real numbers"}.get(kinds, "numbers")
         got = f"{result.dtype} ({type(value).__name__})"
         raise TypeError(f"{name}: expected {expected}, got {got}")
     return result
+
+
+def one_array(value: Any, name: str) -> NDArray[Any]:
+    """An array of real numbers, where a pair of two arrays might be given instead."""
+    if isinstance(value, tuple):
+        raise TypeError(f"{name}: expected one array, got a tuple of {len(value)}")
+    return numbers(value, name)
 
 
 def array(
@@ -185,6 +201,20 @@ def params(layer: Any, shapes: dict[str, tuple[int, ...]]) -> list[NDArray[Any]]
         right = right and p.flags.c_contiguous
         found.append(p if right else array(p, f"params[{name!r}]", shape, dtype))
     return found
+
+
+def apart(params: Mapping[str, NDArray[Any]], place: str) -> None:
+    """Parameters that have no memory in common, unless they are one and the same array."""
+    for name, p in params.items():
+        if p.base is None:  # it owns its memory, so that only a view, seen as p below, can share it
+            continue
+        for other, q in params.items():
+            if q is not p and np.shares_memory(p, q):
+                raise ValueError(
+                    f"{place}: expected one array for each parameter, got two views of the same "
+                    f"memory, {other} and {name}; to share weights, use one layer at both places, "
+                    "or Unembedding(embedding)"
+                )
 
 
 def state(

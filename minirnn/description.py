@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import html
 import inspect
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -47,31 +49,65 @@ def _dtype_name(dtype: Any) -> Any:
 def layer_text(layer: Any, parts: bool = True) -> str:
     """A layer as it is written in Python: ``GRU(2, 4, reset='before')``.
 
-    Options are shown where they differ from their default. parts: whether to show layers within.
+    Options are shown where they differ from their default. A layer that is used twice gets a name
+    at its first place: ``Sequential(a := RNN(3, 3), a)``. parts: whether to show layers within.
     """
+    uses = Counter(map(id, layers_in(layer)))
+    shared = [key for key, n in uses.items() if n > 1]
+    return _layer_text(layer, parts, dict(zip(shared, _names(), strict=False)), set())
+
+
+def layers_in(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """All layers among the arguments of a layer, one that is used twice two times."""
+    seen = set() if seen is None else seen
+    if isinstance(value, (tuple, list)):
+        for v in value:
+            yield from layers_in(v, seen)
+    elif is_layer(value):
+        yield value
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield from layers_in([v for _, v in arguments(value)], seen)
+
+
+def _names() -> Iterator[str]:
+    yield from "abcdefghijklmnopqrstuvwxyz"
+    yield from (f"a{k}" for k in itertools.count())
+
+
+def _layer_text(layer: Any, parts: bool, names: dict[int, str], told: set[int]) -> str:
     if type(layer).__repr__ not in (object.__repr__, Shown.__repr__):
         return repr(layer)  # a layer of the user's own that knows how to show itself
-    words = []
+
+    def text_of(value: Any) -> str:
+        name = names.get(id(value)) if is_layer(value) else None
+        if name is None or id(value) in told:
+            return name or _value_text(value, names, told)
+        told.add(id(value))
+        return f"{name} := {_value_text(value, names, told)}"
+
+    words, own_parts = [], list(map(id, optional(layer, "parts").values()))
     for parameter, value in arguments(layer):
         if parameter.kind is parameter.VAR_POSITIONAL and isinstance(value, (tuple, list)):
-            words += [_value_text(v) for v in value if parts]
+            words += [text_of(v) for v in value if parts]
             continue
-        default, text = parameter.default, _value_text(value)
+        if id(value) in own_parts and not parts:
+            continue
+        default, text = parameter.default, text_of(value)
         default = _dtype_name(default) if parameter.name == "dtype" else default
         if default is not MISSING and text in (_value_text(default), _value_text(MISSING)):
             continue
-        if is_layer(value) and not parts:
-            continue
         positional = default is MISSING and parameter.kind is not parameter.KEYWORD_ONLY
+        text = f"({text})" if " := " in text and not positional else text
         words.append(text if positional else f"{parameter.name}={text}")
     return f"{type(layer).__name__}({', '.join(words)})"
 
 
-def _value_text(value: Any) -> str:
+def _value_text(value: Any, names: dict[int, str] | None = None, told: Any = ()) -> str:
     if value is MISSING:
         return "..."
     if is_layer(value):
-        return layer_text(value)
+        return _layer_text(value, True, names or {}, told)
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."  # an array, say
 
@@ -95,23 +131,32 @@ class Row(NamedTuple):
     parameters: str  # their number
 
 
-def rows(layer: Any, place: str = "", x: Shape | None = None) -> list[Row]:
-    """A layer and those that it is made of, from the first to the last."""
+def rows(
+    layer: Any, place: str = "", x: Shape | None = None, counted: set[int] | None = None
+) -> list[Row]:
+    """A layer and those that it is made of, from the first to the last. An array that is used at
+    two places counts at the first."""
+    counted = set() if counted is None else counted
     parts = optional(layer, "parts")
     y = output_shape(layer, x)
     shape = "" if y is None else checks.shape_text(y)
-    number = "" if parts else f"{sum(p.size for p in layer.params.values()):,}"
+    own = {id(p): p.size for p in layer.params.values()}
+    number = f"{sum(own[key] for key in own.keys() - counted):,}"
+    if parts or own:
+        number = "" if parts else number if own.keys() - counted else "shared"
+    if not parts:
+        counted.update(own)
     listed = [Row(place, layer_text(layer, parts=False), shape, number)]
     part_shapes = optional(layer, "part_shapes")
     inputs = part_shapes(x)[0] if part_shapes else {}
     for name, part in parts.items():
-        listed += rows(part, f"{place}.{name}".lstrip("."), inputs.get(name))
+        listed += rows(part, f"{place}.{name}".lstrip("."), inputs.get(name), counted)
     return listed
 
 
 def _table(model: Any) -> list[Row]:
     own, *listed = rows(model)
-    total = {id(p): p.size for p in model.params.values()}  # an array used twice counts once
+    total = {id(p): p.size for p in model.params.values()}
     title = Row(
         "", type(model).__name__ if own.text.endswith("()") else own.text, "output", "parameters"
     )

@@ -55,9 +55,7 @@ def sample(
             with no_cache():
                 y, state, _ = model.forward(prompt[:, None], state)
             y = y[-1]
-        logits = y[0].astype(np.float64)
-        if not logits.max() < np.inf:
-            raise ValueError(f"model: expected finite logits or -inf, got {logits.max()}")
+        logits = _checked_logits(y)[0]
         if temperature == 0:
             token = int(np.argmax(logits))
         else:
@@ -67,6 +65,15 @@ def sample(
             token = int(rng.choice(len(p), p=p / p.sum()))
         yield token, state
         prompt = np.array([token])
+
+
+def _checked_logits(y: Array) -> Array:
+    """Logits (B, V), which may be -inf for tokens that are impossible, but not for all."""
+    logits: Array = y.astype(np.float64)
+    for row in np.flatnonzero(~np.isfinite(logits.max(axis=1))):
+        got = logits[row].max()
+        raise ValueError(f"model: expected finite logits or -inf, got {got} in sequence {row}")
+    return logits
 
 
 def free_run(
@@ -119,6 +126,8 @@ def decode(
     """
     start, end = checks.size(start, "start", 0), checks.size(end, "end", 0)
     K, max_length = checks.size(beam, "beam"), checks.size(max_length, "max_length")
+    if not isinstance(model, Seq2Seq):
+        raise TypeError(f"model: expected a Seq2Seq, got {model!r:.80}")
     with no_cache():
         memory, state, _ = model.read(source, lengths)
     B = memory.m.shape[1]
@@ -134,10 +143,12 @@ def decode(
         e, _, _ = model.parts["embedding"].forward(tokens[-1:])
         with no_cache():
             features, state, (_, _, look_cache) = model.run(e, state, memory)
-        logits = model.parts["output"].forward(features)[0][0].astype(np.float64)
+        logits = _checked_logits(model.parts["output"].forward(features)[0][0])
         log_p = logits - logits.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
         V = log_p.shape[1]
+        if end >= V:
+            raise ValueError(f"end: expected a token in 0..{V - 1}, got {end}")
         log_p[done] = np.where(np.arange(V) == end, 0, -np.inf)
         candidates = (total[:, None] + log_p).reshape(B, K * V)
         best = np.argsort(-candidates, axis=1, kind="stable")[:, :K]

@@ -46,9 +46,10 @@ def trace(
     """
     if loss_fn is not None:
         checks.function(loss_fn, "loss_fn")
+    x = checks.one_array(x, "x")
     y, _, _ = model.forward(x, state, lengths)
     dy = None if loss_fn is None else block_loss(loss_fn, y, target, lengths, None)[1]
-    traced = _trace(model, np.asarray(x), dy, state, lengths)
+    traced = _trace(model, x, dy, state, lengths)
     if not traced:
         raise TypeError(
             "model: expected a recurrent layer, with state_names and zero_state, or a model with "
@@ -67,7 +68,15 @@ def _trace(layer: Any, x: Array, dy: Array | None, state: State, lengths: Any) -
         return _placed("model", _trace(layer.parts["model"], x, dy, s, lengths))
     if optional(layer, "state_names") and optional(layer, "zero_state"):
         return _trace_cell(layer, x, dy, state, lengths)
+    if _recurrent(layer):
+        raise TypeError(f"model: trace cannot look into {type(layer).__name__}, got {layer!r:.80}")
     return {}
+
+
+def _recurrent(layer: Any) -> bool:
+    parts = optional(layer, "parts").values()
+    own = optional(layer, "state_names") and optional(layer, "zero_state")
+    return bool(own) or any(map(_recurrent, parts))
 
 
 def _placed(place: str, traced: Traced) -> Traced:

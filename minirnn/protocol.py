@@ -94,6 +94,9 @@ OPTIONAL: dict[str, Any] = {
     # zero_state(B) -> the state that forward starts from, for B sequences.
     # Enables: ``trace``, ``rtrl``, ``jacobians``, a decoder in a Seq2Seq.
     "zero_state": None,
+    # True: without a state ``forward`` draws one while training, such as a mask for the whole
+    # sequence; zero_state is None then. Enables: the same one for windows that overlap.
+    "draws_state": False,
     # One letter for each block of columns in the parameters, hidden_size columns a block.
     # Enables: gradcheck says which gate is wrong; ``trace`` shows da_i, da_f, ... from grads["b"].
     "gates": (),
@@ -108,6 +111,9 @@ OPTIONAL: dict[str, Any] = {
     # False: the layer needs the whole sequence at once. Then truncated BPTT, Checkpoint and
     # ``sample`` refuse it.
     "streams": True,
+    # Of attention: whether it looks at its memory before the decoder's step. Enables: attention in
+    # a Seq2Seq. Every other container refuses a layer that has it, as it has no memory to give.
+    "before_step": None,
     # The layers that this one is made of, by name. The state is then a list with one entry for
     # each, and their parameters are named "part.name".
     "parts": {},
@@ -192,6 +198,15 @@ def zero_state(layer: Any, B: int) -> State:
     """The initial state of a layer for B sequences; None for a layer without a state."""
     own = optional(layer, "zero_state")
     return None if own is None else own(checks.size(B, "B"))
+
+
+def keep_drawn(layer: Any, state: State, final: State) -> State:
+    """The state with what ``forward`` has drawn because there was none, taken from ``final``."""
+    parts = optional(layer, "parts")
+    if parts and isinstance(final, (list, tuple)):
+        states = [None] * len(parts) if state is None else state
+        return [keep_drawn(*of_part) for of_part in zip(parts.values(), states, final, strict=True)]
+    return final if state is None and optional(layer, "draws_state") else state
 
 
 def without_step(layer: Any) -> str:

@@ -10,7 +10,8 @@ Such a network is weaker than one with h[t-1] W_h, unless all that matters is in
 training the outputs are known. *Teacher forcing* (Williams & Zipser 1989) takes u[t] from them:
 then no step waits for another, and training needs no loop over time, only a product over all steps
 at once. In use u[t] is the network's own output (*free-running*), errors and all. Mixing both
-while training accustoms it to that (scheduled sampling, Bengio et al. 2015).
+while training accustoms it to that (scheduled sampling, Bengio et al. 2015). Outside of training
+nothing is drawn: with a mixture the network then runs free.
 
 Backward, for t = T-1 ... 0, with do[t] the gradient of y[t] by all ways::
 
@@ -90,7 +91,9 @@ class OutputRNN(Shown):
     The state is the last output (B, K).
 
     teacher_forcing: the probability, at each step of each sequence, of being told the true output
-        where there are any; an attribute that may be lowered from epoch to epoch.
+        where there are any; an attribute that may be lowered from epoch to epoch. With 1 the
+        network is told in validation too, so that a validation loss is that of the next step. With
+        less it runs free there, as it will in use.
     """
 
     state_names = ("y",)
@@ -107,7 +110,7 @@ class OutputRNN(Shown):
         self.input_size = D = checks.size(input_size, "input_size")
         self.hidden_size = H = checks.size(hidden_size, "hidden_size")
         self.output_size = K = checks.size(output_size, "output_size")
-        self.teacher_forcing = checks.number(teacher_forcing, "teacher_forcing", 0, 1)
+        self.teacher_forcing = teacher_forcing
         self.dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
         weights = {"W_x": (D, H), "W_y": (K, H), "W_o": (H, K)}
         initial = {name: glorot_uniform(rng, *shape) for name, shape in weights.items()}
@@ -115,6 +118,15 @@ class OutputRNN(Shown):
         order = ("W_x", "W_y", "b", "W_o", "b_o")
         self.params = {name: initial[name].astype(self.dtype) for name in order}
         self.param_shapes = {name: p.shape for name, p in self.params.items()}
+
+    @property
+    def teacher_forcing(self) -> float:
+        """The probability of being told, in 0..1."""
+        return self._teacher_forcing
+
+    @teacher_forcing.setter
+    def teacher_forcing(self, value: float) -> None:
+        self._teacher_forcing = checks.probability(value, "teacher_forcing")
 
     def output_shape(self, x: Shape | None) -> Shape:
         """The shape of y for an x of this shape; see ``minirnn.protocol``."""
@@ -143,7 +155,7 @@ class OutputRNN(Shown):
         u[0], told[0] = state, True
         if outputs is not None:
             u[1:] = zero_at(past_end, checks.array(outputs, "x[1]", u.shape, self.dtype))[:-1]
-            told[1:] = checks.generator(rng).random((T - 1, B)) < self.teacher_forcing
+            told[1:] = self._told(T - 1, B, training, rng)
         W_x, W_y, b, W_o, b_o = checks.params(self, self.param_shapes)
         if told.all():  # no step waits for another
             h = np.tanh(times(x, W_x, b) + times(u, W_y))
@@ -154,6 +166,13 @@ class OutputRNN(Shown):
         final = np.where(lengths[:, None] > 0, y[lengths - 1, np.arange(B)], state)
         cache = OutputRNNCache(x, u, told, h, lengths, outputs is not None)
         return zero_at(past_end, y), final, cache
+
+    def _told(self, T: int, B: int, training: bool, rng: Seed) -> Any:
+        """At which steps the true output is told."""
+        p = self.teacher_forcing
+        if not training or p in (0, 1):
+            return p == 1
+        return checks.generator(rng).random((T, B)) < p
 
     @quiet
     def backward(self, dy: Numbers | None, cache: Any, dstate: Numbers | None = None) -> Backward:

@@ -20,7 +20,7 @@ from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
-from minirnn.layers.embedding import Embedding
+from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
@@ -33,6 +33,16 @@ V = 5  # tokens, of the layers that take tokens
 
 def two_ways(D: int, H: int, merge: Any = "concat", **options: Any) -> Bidirectional:
     return Bidirectional(GRU(D, H, **options), LSTM(D, H, **options), merge)
+
+
+def tied(D: int, H: int, **options: Any) -> Sequential:
+    words = Embedding(V, D, **options)
+    return Sequential(words, LSTM(D, H, **options), GRU(H, D, **options), Unembedding(words))
+
+
+def twice(D: int, H: int, **options: Any) -> Sequential:
+    cell = RNN(D, D, **options)
+    return Sequential(cell, Dropout(0.4), Sequential(cell, Linear(D, H, **options)))
 
 
 # Name to a function (input_size, hidden_size, **options); the options are rng and dtype.
@@ -69,6 +79,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "Checkpoint": lambda D, H, **o: Checkpoint(
         Sequential(LSTM(D, H, **o), Dropout(0.4), GRU(H, 2, **o)), every=3
     ),
+    "RNN twice": twice,
     "AttentionPool": lambda D, H, **o: AttentionPool(D, H, **o),
     "Hierarchical": lambda D, H, **o: Hierarchical(
         Sequential(Embedding(V, D, **o), two_ways(D, H, **o), AttentionPool(2 * H, 2, **o)),
@@ -92,6 +103,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
         Embedding(V, D, **o), two_ways(D, H, **o), Dropout(0.4), Last(both=True),
         Linear(2 * H, 2, **o),
     ),
+    "Embedding LSTM GRU Unembedding": tied,
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
-from minirnn.layers.embedding import Embedding
+from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
@@ -42,7 +42,7 @@ KINDS: dict[str, Any] = {
         RNN, LSTM, GRU, LSTMVariant, OutputRNN, Linear, Embedding,
         Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
         Checkpoint, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
-        Seq2Seq,
+        Seq2Seq, Unembedding,
     )
 }  # fmt: skip
 

@@ -61,7 +61,7 @@ class LuongAttention(Shown):
     """
 
     state_names: tuple[str, ...] = ("memory",)
-    before_step = False  # in a Seq2Seq: whether it looks before the decoder's step
+    before_step: bool | None = False  # in a Seq2Seq: whether it looks before the decoder's step
 
     def __init__(
         self, query_size: int, memory_size: int, rng: Seed = None, dtype: DTypeLike = np.float64
@@ -130,6 +130,8 @@ class LuongAttention(Shown):
         rng: Seed = None,
     ) -> tuple[Array, Any, AttentionCache]:
         """Returns the contexts y (S, B, M), the memory, and the cache. x, state: see the class."""
+        if state is None:
+            raise TypeError(f"state: expected the memory (T, B, {self.memory_size}), got None")
         m = checks.array(state, "state", ("T", "B", self.memory_size), self.dtype)
         q = checks.array(x, "x", ("S", m.shape[1], self.query_size), self.dtype)
         past_end = padding_of(lengths, m)
@@ -170,7 +172,7 @@ class BahdanauAttention(LuongAttention):
     context as an input.
     """
 
-    before_step = True
+    before_step: bool | None = True
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.layers.container import Container, PartShapes, join
+from minirnn.layers.container import Container, PartShapes
 from minirnn.protocol import Array, Layer, Numbers, Seed, Shape, State
 
 
@@ -32,9 +32,10 @@ class BidirectionalCache(NamedTuple):
 class Bidirectional(Container):
     """x (T, B, D) to y (T, B, 2H) for merge "concat", (T, B, H) for "sum" and "mean".
 
-    forward_layer, backward_layer: two different layers from D features to H, of the same dtype. The
-    state is the list of the two layers' states. In a model that gives one answer for a sequence,
-    put ``Last(both=True)`` after it: at the last step the backward layer has seen only one step.
+    forward_layer, backward_layer: two layers from D features to H; for shared weights, one layer
+    twice. The state is the list of the two layers' states. In a model that gives one answer for a
+    sequence, put ``Last(both=True)`` after it: at the last step the backward layer has seen only
+    one step.
     """
 
     streams = False  # the future is needed before the present is known
@@ -45,15 +46,8 @@ class Bidirectional(Container):
         backward_layer: Layer,
         merge: Literal["concat", "sum", "mean"] = "concat",
     ) -> None:
-        if forward_layer is backward_layer:
-            raise ValueError("backward_layer: expected another layer than forward_layer")
         super().__init__(forward=forward_layer, backward=backward_layer)
         self.merge = checks.choice(merge, "merge", ("concat", "sum", "mean"))
-        one, two = (next(iter(part.params.values()), None) for part in self.parts.values())
-        if one is not None and two is not None and one.dtype != two.dtype:
-            raise ValueError(
-                f"backward_layer: expected dtype {one.dtype} as in forward_layer, got {two.dtype}"
-            )
         self.part_shapes(None)
 
     @property
@@ -95,7 +89,7 @@ class Bidirectional(Container):
         rng: Seed = None,
     ) -> tuple[Array, list[State], BidirectionalCache]:
         """Returns y, the two final states (each at the end of its direction), and the cache."""
-        x = checks.numbers(x, "x")
+        x = checks.one_array(x, "x")
         if x.ndim < 2:
             raise ValueError(f"x: expected a sequence (T, B, ...), got shape {x.shape}")
         lengths = checks.lengths(lengths, *x.shape[:2])
@@ -127,7 +121,8 @@ class Bidirectional(Container):
             dRx, ds_v, grads_v = layer.backward(reverse(dv, lengths), cache_v, ds_v)
         if dx is not None:
             dx = dx + reverse(dRx, lengths)
-        return dx, [ds_u, ds_v], join({"forward": grads_u, "backward": grads_v})
+        grads = self.join_grads({"forward": grads_u, "backward": grads_v})
+        return dx, [ds_u, ds_v], grads
 
     def split_gradient(self, dy: Array) -> tuple[Array, Array]:
         """The part of dy that each of the two directions gets."""

@@ -40,7 +40,7 @@ class CheckpointCache(NamedTuple):
 
     x: Array  # (T, B, ...)
     states: list[Any]  # at the beginning of each piece, and the final one
-    seeds: list[int | None]  # of each piece
+    seeds: list[int]  # of each piece
     lengths: Array  # (B,)
     training: bool
     shape: tuple[int, ...]  # of y
@@ -78,17 +78,17 @@ class Checkpoint(Container):
         rng: Seed = None,
     ) -> tuple[Array, list[State], CheckpointCache]:
         """Returns y, the final state, and the cache. Arguments as for the model."""
-        x = checks.numbers(x, "x")
+        x = checks.one_array(x, "x")
         (state,) = self.split(state, "state")
         if x.ndim < 2:
             raise ValueError(f"x: expected a sequence (T, B, ...), got shape {x.shape}")
         lengths = checks.lengths(lengths, *x.shape[:2])
-        # Dropout must draw the same again in backward, so each piece has its own seed.
-        rng = checks.generator(rng) if training or rng is not None else None
+        # What a piece draws must be drawn again in backward, so each has its own seed.
+        rng = checks.generator(rng)
         states: list[State] = [state]
-        seeds: list[int | None] = []
+        seeds: list[int] = []
         for piece in self._pieces(len(x)):
-            seeds.append(None if rng is None else int(rng.integers(2**63)))
+            seeds.append(int(rng.integers(2**63)))
             with no_cache():
                 y_piece, state, _ = self._run(x, piece, states[-1], lengths, training, seeds[-1])
             # Copies, since what forward returns may be a view of its cache.
@@ -106,7 +106,7 @@ class Checkpoint(Container):
         state: State,
         lengths: Array,
         training: bool,
-        seed: int | None,
+        seed: int,
     ) -> Any:
         rest = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
         with self.at("model") as model:

@@ -1,4 +1,9 @@
-"""What layers made of layers share: the names of parameters, the list of states, the tree."""
+"""What layers made of layers share: the names of parameters, the list of states, the tree.
+
+One array is one parameter. A layer that is used at two places, or an output layer that is tied to
+an embedding, is listed in ``params`` once, under the first of its names, and its gradients are
+summed: with ``w`` used as ``u`` and as ``v``, ``dw = du + dv``.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from minirnn import checks
 from minirnn.description import At, Shown, html_table, is_layer, tree
-from minirnn.protocol import Array, Layer, Shape, State, output_shape, zero_state
+from minirnn.protocol import Array, Layer, Shape, State, optional, output_shape, zero_state
 
 PartShapes = dict[str, Shape | None]
 
@@ -15,9 +21,9 @@ PartShapes = dict[str, Shape | None]
 class Container(Shown):
     """A layer made of ``parts``, a dictionary of layers.
 
-    Parameters are named after the part, "0.W_x", "forward.b". The state is a list with one entry
-    for each part, None where it has no state. A subclass defines ``forward``, ``backward`` and
-    ``part_shapes``.
+    Parameters are named after the part, "0.W_x", "forward.b"; all have one dtype. The state is a
+    list with one entry for each part, None where it has no state. A subclass defines ``forward``,
+    ``backward`` and ``part_shapes``.
     """
 
     def __init__(self, **parts: Layer) -> None:
@@ -26,13 +32,42 @@ class Container(Shown):
                 raise TypeError(
                     f"layer {name}: expected one with forward and backward, got {layer!r:.80}"
                 )
+            if name != "attention" and optional(layer, "before_step") is not None:
+                raise TypeError(
+                    f"layer {name}, {layer!r}: expected a layer that needs no memory; attention is "
+                    "for Seq2Seq(attention=...)"
+                )
         self.parts: dict[str, Any] = parts
+        self._check_params()
+
+    def _check_params(self) -> None:
+        """One dtype, and no memory in common but that of whole arrays."""
+        params = self.params
+        dtypes = {str(p.dtype): name for name, p in reversed(list(params.items()))}
+        if len(dtypes) > 1:
+            got = " and ".join(f"{dtype} ({name})" for dtype, name in sorted(dtypes.items()))
+            raise ValueError(f"layers: expected parameters of one dtype, got {got}")
+        checks.apart(params, "layers")
 
     @property
     def params(self) -> Mapping[str, Array]:
         """All parameters by name: the layers' own arrays, to be changed in place."""
+        arrays = self._all_params()
         # Read-only, since assigning to a name here would not reach the layer.
-        return MappingProxyType(join({name: part.params for name, part in self.parts.items()}))
+        return MappingProxyType({name: arrays[name] for name in first_names(arrays).values()})
+
+    def _all_params(self) -> dict[str, Array]:
+        """An array that is used at two places is here twice."""
+        return join({name: part.params for name, part in self.parts.items()})
+
+    def join_grads(self, by_part: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+        """The parts' gradients under the names of ``params``, those of one array summed."""
+        names, grads = first_names(self._all_params()), join(by_part)
+        total: dict[str, Array] = {}
+        for name in [*(n for n in names if n in grads), *(grads.keys() - names)]:
+            first = names.get(name, name)
+            total[first] = total[first] + grads[name] if first in total else grads[name]
+        return total
 
     def own_params(
         self, params: Mapping[str, Array] | None, name: str
@@ -43,7 +78,8 @@ class Container(Shown):
         """
         if params is None:
             return None
-        return {n: params[f"{name}.{n}"] for n in self.parts[name].params}
+        names = first_names(self._all_params())
+        return {n: params[names[f"{name}.{n}"]] for n in self.parts[name].params}
 
     def zero_state(self, B: int) -> list[State]:
         """The state of zeros that ``forward`` starts from."""
@@ -85,6 +121,12 @@ class Container(Shown):
 
     def _repr_html_(self) -> str:
         return html_table(self)
+
+
+def first_names(arrays: Mapping[str, Array]) -> dict[str, str]:
+    """Each name with the first name of the same array."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(a), name) for name, a in arrays.items()}
 
 
 def join(by_part: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:

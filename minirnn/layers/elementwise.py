@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
 
 from minirnn import activations, checks
-from minirnn.layers.stateless import Stateless
-from minirnn.protocol import Array, Seed
+from minirnn.layers.stateless import Stateless, StatelessCache
+from minirnn.padding import padding_of, zero_at
+from minirnn.protocol import Array, Numbers, Seed
 
 
 class Activation(Stateless):
@@ -33,21 +37,90 @@ class Dropout(Stateless):
 
     Between the layers of a deep network this is the dropout of Zaremba et al. (2014): on the
     connections that are not recurrent. per_sequence: draw one mask (B, D) for all steps of a
-    sequence (Gal & Ghahramani 2016) instead of one for every step. ``dx = dy * mask``.
+    sequence (Gal & Ghahramani 2016) instead of one for every step. This mask is the layer's state:
+    wherever a sequence is cut in pieces, the next piece gets it from the one before. Then ::
+
+        y[t] = x[t] * mask      dx[t] = dy[t] * mask      dmask = sum_t dy[t] * x[t]
     """
 
     def __init__(self, p: float, per_sequence: bool = False) -> None:
-        self.p = checks.number(p, "p", 0, 1 - 1e-9)
+        self.p = p
         self.per_sequence = bool(per_sequence)
         self.params = {}
 
-    def _forward(self, x: Array, training: bool, rng: Seed) -> tuple[Array, Array | None]:
-        if not training or self.p == 0:
-            return x, None
+    @property
+    def p(self) -> float:
+        """The probability of zero; an attribute that may be changed from epoch to epoch."""
+        return self._p
+
+    @p.setter
+    def p(self, value: float) -> None:
+        self._p = checks.probability(value, "p", 1 - 1e-9)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The mask, where it is one for a whole sequence."""
+        return ("mask",) if self.per_sequence else ()
+
+    @property
+    def draws_state(self) -> bool:
+        """Whether ``forward`` draws a state if it is given none."""
+        return self.per_sequence
+
+    def forward(
+        self,
+        x: Numbers,
+        state: Numbers | None = None,
+        lengths: Numbers | None = None,
+        training: bool = False,
+        rng: Seed = None,
+    ) -> tuple[Array, Any, StatelessCache]:
+        """Returns y, the mask (B, D) of the sequences or None, and the cache.
+
+        x: (T, B, D) or (B, D). state: None, or the mask to go on with. rng draws the mask.
+        """
+        x = self._input(x)
+        if state is not None:
+            if not self.per_sequence:
+                checks.no_state(state, "state", self)
+            state = checks.array(state, "state", x.shape[-2:], x.dtype)
+        past_end = padding_of(lengths, x)
+        x = zero_at(past_end, x)
+        y, mask, final = x, None, state
+        if training and self.p > 0:
+            mask = self._draw(x, rng) if state is None else state
+            y, final = x * mask, mask if self.per_sequence else None
+        seen = x if state is not None else None  # for the gradient of a mask that was given
+        cache = StatelessCache(self._kind(), y.shape, (mask, seen), past_end)
+        return y, final, cache
+
+    def _draw(self, x: Array, rng: Seed) -> Array:
         shape = x.shape[-2:] if self.per_sequence else x.shape
         keep = checks.generator(rng).random(shape) >= self.p
-        mask = keep.astype(x.dtype) / x.dtype.type(1 - self.p)
-        return x * mask, mask
+        mask: Array = keep.astype(x.dtype) / x.dtype.type(1 - self.p)
+        return mask
 
-    def _backward(self, dy: Array, mask: Array | None) -> tuple[Array, dict[str, Array]]:
-        return dy if mask is None else dy * mask, {}
+    def backward(
+        self, dy: Numbers | None, cache: StatelessCache, dstate: Numbers | None = None
+    ) -> tuple[Array, Any, dict[str, Array]]:
+        """Returns dx like x, the gradient of a mask that was given or None, and an empty
+        dictionary."""
+        shape, (mask, x), past_end = self.checked(cache)
+        dy = zero_at(past_end, checks.gradient(dy, shape))
+        if not self.per_sequence:
+            checks.no_state(dstate, "dstate", self)
+        dx = dy if mask is None else dy * mask
+        if x is None:  # no mask was given: its gradient leads nowhere
+            return dx, None, {}
+        dmask = np.zeros(shape[-2:], x.dtype)
+        if dstate is not None:
+            dmask += checks.array(dstate, "dstate", dmask.shape, x.dtype)
+        if mask is not None:
+            dmask += (dy * x).reshape(-1, *dmask.shape).sum(axis=0)
+        return dx, dmask, {}
+
+    def step(
+        self, x: Numbers, state: Any = None, params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, Any]:
+        """One time step in use: x (B, D); returns x and the state as they are."""
+        return np.asarray(x), state

@@ -2,6 +2,13 @@
 
 Forward: ``y = W[x]``, which equals x, written as one-hot rows, times W. Backward: each dy is added
 to the row of dW whose token it belongs to. x is a whole number and has no gradient.
+
+A language model maps numbers back to tokens at its end. With the same table (Press & Wolf 2017;
+Inan et al. 2017) it has half as many parameters there, and both uses train each row::
+
+    y = x W^T + b          dx = dy W      dW = sum dy^T x      db = sum dy
+
+A container adds this dW to the embedding's own.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ from numpy.typing import DTypeLike
 from minirnn import checks
 from minirnn.engine.jit import jit
 from minirnn.engine.memory import empty, for_kernels
+from minirnn.engine.products import times, weight_gradients
 from minirnn.layers.stateless import Stateless
 from minirnn.protocol import Array, Numbers, Seed, Shape, fitting
 
@@ -70,4 +78,46 @@ class Embedding(Stateless):
         return None, {"W": dW}
 
     def _step(self, params: Mapping[str, Array], x: Array) -> Array:
+        x = checks.array(x, "x", ("B",), None, "iu")
         return params["W"][checks.tokens(x, "x", self.num_embeddings)]
+
+
+class Unembedding(Stateless):
+    """Output layer tied to an embedding: x (T, B, embedding_dim) or (B, embedding_dim) to logits
+    (..., num_embeddings).
+
+    Parameters: ``W`` (num_embeddings, embedding_dim), which *is* the embedding's array, and ``b``
+    (num_embeddings,), zero at the start. In a container the shared array is one parameter::
+
+        words = Embedding(10000, 200)
+        model = Sequential(words, LSTM(200, 200), Unembedding(words))
+    """
+
+    in_features: int
+    out_features: int
+
+    def __init__(self, embedding: Embedding) -> None:
+        if not isinstance(embedding, Embedding):
+            raise TypeError(f"embedding: expected an Embedding, got {embedding!r:.80}")
+        self.embedding = embedding
+        self.in_features, self.out_features = embedding.embedding_dim, embedding.num_embeddings
+        self.dtype = embedding.dtype
+        b = np.zeros(self.out_features, self.dtype)
+        self.params = {"W": embedding.params["W"], "b": b}
+
+    def _forward(self, x: Array, training: bool, rng: Seed) -> tuple[Array, Array]:
+        W, b = self._checked_params()
+        return times(x, W.T, b), x
+
+    def _backward(self, dy: Array, x: Array) -> tuple[Array, dict[str, Array]]:
+        W, _ = self._checked_params()
+        (dW,), (db,) = weight_gradients(x, dy), weight_gradients(dy, 1)
+        return times(dy, W), {"W": dW, "b": db}
+
+    def _step(self, params: Mapping[str, Array], x: Array) -> Array:
+        x = checks.array(x, "x", ("B", self.in_features), None, "biufc")
+        return x @ params["W"].T + params["b"]
+
+    def _checked_params(self) -> list[Array]:
+        V, E = self.out_features, self.in_features
+        return checks.params(self, {"W": (V, E), "b": (V,)})

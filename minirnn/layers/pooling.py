@@ -17,7 +17,8 @@ from numpy.typing import DTypeLike
 
 from minirnn import checks
 from minirnn.layers.attention import AttentionCache, BahdanauAttention
-from minirnn.layers.container import Container, PartShapes, join
+from minirnn.layers.container import Container, PartShapes
+from minirnn.padding import padding
 from minirnn.protocol import Array, Layer, Numbers, Seed, Shape, fitting
 
 
@@ -29,8 +30,8 @@ class AttentionPool(BahdanauAttention):
     """
 
     streams = False  # there is one answer, after the whole sequence
-
     state_names = ()
+    before_step = None  # the memory is x itself
 
     def __init__(
         self,
@@ -85,8 +86,8 @@ class Hierarchical(Container):
 
     words: a model from (T, S*B, ...) to (S*B, D), one answer for each sentence. sentences: a model
     from (S, B, D) to (B, K). lengths: None, or a pair: the number of words in each sentence (S, B),
-    and the number of sentences in each document (B,). The state is None: every sentence starts from
-    a state of zeros.
+    and the number of sentences in each document (B,). What stands past the end of a document does
+    not matter, and may have no words. The state is None: each sentence starts from one of zeros.
     """
 
     streams = False
@@ -120,13 +121,17 @@ class Hierarchical(Container):
     ) -> tuple[Array, None, HierarchicalCache]:
         """Returns y, None, and the cache."""
         checks.no_state(state, "state", self)
-        x = checks.numbers(x, "x")
+        x = checks.one_array(x, "x")
         if x.ndim < 3:
             raise ValueError(f"x: expected shape (T, S, B, ...), got {x.shape}")
         of_words, of_sentences = checks.pair(lengths, "lengths")
         T, S, B, *rest = x.shape
         if of_words is not None:
-            of_words = checks.array(of_words, "lengths[0]", (S, B), None, "iu").ravel()
+            of_words = checks.array(of_words, "lengths[0]", (S, B), None, "iu")
+            # A sentence past the end gets one word, since not every model takes an empty sequence.
+            past_end = padding(checks.lengths(of_sentences, S, B), S)
+            of_words = np.where(past_end, 1, of_words).ravel()
+            x = np.where(past_end.reshape(S, B, *(1 for _ in rest)), 0, x)
         rng = None if rng is None else checks.generator(rng)
         x_words = x.reshape(T, S * B, *rest)
         with self.at("words") as words:
@@ -146,5 +151,5 @@ class Hierarchical(Container):
             d, _, sentence_grads = sentences.backward(dy, sentence_cache)
         with self.at("words") as words:
             dx, _, word_grads = words.backward(d.reshape(-1, d.shape[-1]), word_cache)
-        grads = join({"words": word_grads, "sentences": sentence_grads})
+        grads = self.join_grads({"words": word_grads, "sentences": sentence_grads})
         return None if dx is None else dx.reshape(shape), None, grads

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.layers.container import Container, PartShapes, join
+from minirnn.layers.container import Container, PartShapes
 from minirnn.padding import padding
 from minirnn.protocol import (
     Array,
@@ -39,6 +39,7 @@ from minirnn.protocol import (
     leaves,
     map_tree,
     optional,
+    require,
     zero_state,
 )
 
@@ -85,16 +86,26 @@ class Seq2Seq(Container):
         super().__init__(
             encoder=encoder, embedding=embedding, decoder=decoder, output=output, **given
         )
+        if attention is not None and optional(attention, "before_step") is None:
+            expected = "LuongAttention or BahdanauAttention"
+            raise TypeError(f"attention: expected {expected}, got {attention!r:.80}")
         self.attention, self.bridge = attention, bridge
         with self.at("decoder"):
             check_streaming(decoder)
+            if attention is not None and attention.before_step:
+                require(decoder, "zero_state", "BahdanauAttention", "")
+                if not leaves(zero_state(decoder, 1)):
+                    raise ValueError("expected a recurrent layer: attention asks with its state")
         self.part_shapes(None)
         encoded, first = zero_state(encoder, 1), zero_state(decoder, 1)
         if leaves(encoded) and leaves(first):  # else a zero_state may be missing: see forward
             self._bridge_sizes(encoded, first)
 
     def part_shapes(self, x: Shape | None) -> tuple[PartShapes, Shape | None]:
-        """The shape that each part gets, and the shape of y. x, a pair, is not looked at."""
+        """The shape that each part gets, and the shape of y. x, a pair, has none."""
+        if x is not None:
+            got = checks.shape_text(x)
+            raise ValueError(f"x: expected a pair (source, target), got one array {got}")
         m = self.part_output("encoder", None)
         if m is not None and len(m) != 3:
             text = checks.shape_text(m)
@@ -127,6 +138,10 @@ class Seq2Seq(Container):
         if self.bridge is not None and sizes:
             y = self.part_output("bridge", ("B", sum(sizes)))
             fits = y is None or y == ("B", sum(wanted))
+        if not sizes and wanted:
+            raise ValueError(
+                "encoder: expected a final state for the decoder to start from, got none"
+            )
         if not fits:
             raise ValueError(
                 f"bridge: expected Linear({sum(sizes)}, {sum(wanted)}), since the encoder's "
@@ -185,9 +200,8 @@ class Seq2Seq(Container):
         dsource, read_grads = self.read_backward(dmemory, ds, read_cache)
         for part, more in read_grads.items():
             grads[part] = {**grads.get(part, {}), **more}
-        joint = join(grads)
         dx = None if dsource is None and dtokens is None else (dsource, dtokens)
-        return dx, None, {name: joint[name] for name in self.params}
+        return dx, None, self.join_grads({name: grads[name] for name in self.parts})
 
     # ---- The source -----------------------------------------------------------------------------
 
@@ -275,8 +289,8 @@ class Seq2Seq(Container):
         if before:
             M = dc.shape[-1]
             dq = look_backward(dc + de[..., -M:])
-            de = de[..., :-M]
-            top(self.parts["decoder"], ds)[...] += dq[0]
+            de, dtop = de[..., :-M], top(self.parts["decoder"], ds)
+            ds = map_tree(lambda d: d + dq[0] if d is dtop else d, ds)
         return de, ds, grads
 
 
@@ -289,10 +303,10 @@ def joined(x: Shape | None, more: Shape | None) -> Shape | None:
 
 
 def top(layer: Any, state: State) -> Array:
-    """The hidden state (B, H) of the last recurrent layer."""
-    parts = list(optional(layer, "parts").values())
-    for part, s in reversed(list(zip(parts, state, strict=False))):
-        if s is not None:
+    """The hidden state (B, H) of the last recurrent layer, whatever stands around or after it."""
+    parts = optional(layer, "parts").values()
+    for part, s in reversed(list(zip(parts, state, strict=True)) if parts else []):
+        if leaves(zero_state(part, 1)):
             return top(part, s)
     return leaves(state)[0]
 

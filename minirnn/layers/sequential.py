@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
-from minirnn.layers.container import Container, PartShapes, join
+from minirnn.layers.container import Container, PartShapes
 from minirnn.protocol import Array, Layer, Numbers, Seed, Shape, State, require
 
 
@@ -17,7 +17,8 @@ class Sequential(Container):
 
     Parameters are named after the layer's place, "0.W_x", "2.b". The state is a list with one entry
     for each layer, None where a layer has no state. ``lengths`` go to all layers that see whole
-    sequences, so not to those after a ``Last``.
+    sequences, so not to those after a ``Last``. A layer may stand at several places: it is then one
+    parameter for each of its arrays, with the sum of the gradients.
     """
 
     def __init__(self, *layers: Layer) -> None:
@@ -59,6 +60,8 @@ class Sequential(Container):
                 y, s, cache = layer.forward(y, s, lengths, training, rng)
             if np.ndim(y) < 3:  # no longer a sequence
                 lengths = None
+            elif isinstance(lengths, tuple):  # of a Seq2Seq: y has the lengths of the targets
+                lengths = lengths[1]
             states.append(s)
             caches.append(cache)
         return y, states, caches
@@ -73,7 +76,7 @@ class Sequential(Container):
         for k, name in reversed(list(enumerate(self.parts))):
             with self.at(name) as layer:
                 dx, dstates[k], grads[name] = layer.backward(dx, caches[k], dstates[k])
-        return dx, dstates, join(grads)
+        return dx, dstates, self.join_grads(grads)
 
     def step(
         self, x: Numbers, state: State = None, params: Mapping[str, Array] | None = None

@@ -70,12 +70,17 @@ class Stateless(Shown):
     ) -> tuple[Any, None, dict[str, Array]]:
         """Returns dx like x (None where x holds tokens), None, and the parameters' gradients."""
         checks.no_state(dstate, "dstate", self)
-        made_by, shape, values, past_end = checks.cache_type(cache, StatelessCache)
-        if made_by != self._kind():
-            raise ValueError(f"cache: made by a layer {made_by}, given to one {self._kind()}")
+        shape, values, past_end = self.checked(cache)
         dy = checks.gradient(dy, shape, self.dtype)
         dx, grads = self._backward(zero_at(past_end, dy), values)
         return dx, None, grads
+
+    def checked(self, cache: StatelessCache) -> tuple[tuple[int, ...], Any, Array | None]:
+        """What is in a cache, if a layer of this kind and size made it."""
+        made_by, *rest = checks.cache_type(cache, StatelessCache)
+        if made_by != self._kind():
+            raise ValueError(f"cache: made by a layer {made_by}, given to one {self._kind()}")
+        return tuple(rest)
 
     def _kind(self) -> str:
         return f"{type(self).__name__} {checks.shape_text(p.shape for p in self.params.values())}"

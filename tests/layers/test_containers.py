@@ -13,7 +13,7 @@ from minirnn.protocol import output_shape
 
 MODEL = mr.Sequential(
     mr.Embedding(50, 8), mr.Bidirectional(mr.LSTM(8, 4, peephole=True), mr.LSTM(8, 4), "sum"),
-    mr.Dropout(0.3), mr.Last(), mr.Linear(4, 1, dtype="float32"),
+    mr.Dropout(0.3), mr.Last(), mr.Linear(4, 1),
 )  # fmt: skip
 
 
@@ -59,15 +59,15 @@ def test_a_model_prints_as_a_table_of_its_layers():
     assert (
         str(MODEL)
         == """\
-            Sequential                     output     parameters
-0           Embedding(50, 8)               (T, B, 8)         400
-1           Bidirectional(merge='sum')     (T, B, 4)
-1.forward   LSTM(8, 4, peephole=True)      (T, B, 4)         220
-1.backward  LSTM(8, 4)                     (T, B, 4)         208
-2           Dropout(0.3)                   (T, B, 4)           0
-3           Last()                         (B, 4)              0
-4           Linear(4, 1, dtype='float32')  (B, 1)              5
-            total                                            833"""
+            Sequential                  output     parameters
+0           Embedding(50, 8)            (T, B, 8)         400
+1           Bidirectional(merge='sum')  (T, B, 4)
+1.forward   LSTM(8, 4, peephole=True)   (T, B, 4)         220
+1.backward  LSTM(8, 4)                  (T, B, 4)         208
+2           Dropout(0.3)                (T, B, 4)           0
+3           Last()                      (B, 4)              0
+4           Linear(4, 1)                (B, 1)              5
+            total                                         833"""
     )
     table = MODEL._repr_html_()
     assert table.count("<tr>") == 9 and "&#x27;sum&#x27;" in table and ">833</td>" in table
@@ -149,7 +149,12 @@ REFUSED = {
     ),
     "directions of two dtypes": (
         lambda: mr.Bidirectional(mr.LSTM(3, 4), mr.GRU(3, 4, dtype="float32")),
-        "backward_layer: expected dtype float64 as in forward_layer, got float32",
+        "layers: expected parameters of one dtype, got float32 (backward.W_x) and float64 "
+        "(forward.W_x)",
+    ),
+    "layers of two dtypes": (
+        lambda: mr.Sequential(mr.GRU(3, 4), mr.Sequential(mr.Linear(4, 2, dtype="float32"))),
+        "layers: expected parameters of one dtype, got float32 (1.0.W) and float64 (0.W_x)",
     ),
     "a direction that answers once": (
         lambda: mr.Bidirectional(mr.LSTM(3, 4), LAST),

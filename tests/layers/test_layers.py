@@ -207,12 +207,6 @@ def test_last_of_both_directions_has_read_the_whole_sequence():
         mr.Last(both=True).forward(np.ones((2, 2, 3)))
 
 
-def test_bidirectional_wants_two_layers():
-    layer = mr.GRU(2, 3)
-    with pytest.raises(ValueError, match="backward_layer: expected another layer"):
-        mr.Bidirectional(layer, layer)
-
-
 def test_a_cache_of_another_layer_is_refused():
     _, _, cache = mr.Activation("tanh").forward(np.ones((2, 2, 3)))
     for layer in (mr.Activation("relu"), mr.Dropout(0.5), mr.Linear(3, 3)):
