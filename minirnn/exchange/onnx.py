@@ -24,7 +24,7 @@ from minirnn.files.npz import write
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.elementwise import Activation, Dropout
-from minirnn.layers.embedding import Embedding
+from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.sequential import Sequential
@@ -38,6 +38,7 @@ ONNX: Table = {
     **KERAS,
     LSTM: SIZES | {"peephole": [False, True]},
     Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
+    Unembedding: {"embedding": ANY},
     Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
     Activation: {"function": list(ELEMENTWISE)},
     Dropout: {"p": ANY, "per_sequence": [False, True]},
@@ -55,10 +56,10 @@ def to_onnx(
 ) -> None:
     """Write ``model`` to ``path``, with input ``x`` and output ``y`` as in ``forward``.
 
-    model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Linear``,
-        ``Activation``, ``Dropout`` (which does nothing there), ``Last``, ``Bidirectional``,
-        ``Checkpoint`` (of which nothing is left), or a ``Sequential`` of them. Time and batch may
-        have any size.
+    model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Unembedding``,
+        ``Linear``, ``Activation``, ``Dropout`` (which does nothing there), ``Last``,
+        ``Bidirectional``, ``Checkpoint`` (of which nothing is left), or a ``Sequential`` of them.
+        Time and batch may have any size. An array at two places is written once.
     lengths: whether there is an input ``lengths`` (B,) of int32; otherwise sequences are whole.
     states: whether the initial states are inputs, and the final ones outputs, under the names that
         ``mr.trace`` gives them ("0.h", "0.c") with ``_in`` and ``_out`` behind them. Otherwise a
@@ -95,7 +96,7 @@ def _input_shape(model: Any) -> Shape:
         return "T", "B"
     if type(first) in KERAS:  # a cell
         return "T", "B", first.input_size
-    return "T", "B", first.in_features if type(first) is Linear else "D"
+    return "T", "B", first.in_features if type(first) in (Linear, Unembedding) else "D"
 
 
 def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[str, bool]:
@@ -133,12 +134,23 @@ def add_embedding(graph: Graph, layer: Any, x: str) -> str:
 def add_linear(graph: Graph, layer: Any, x: str) -> str:
     D, K = layer.in_features, layer.out_features
     p = parameters(layer, {"W": (D, K), "b": (K,)}, np.float32)
-    y = graph.op("MatMul", [x, graph.constant(p["W"])])
-    return str(graph.op("Add", [y, graph.constant(p["b"])]))
+    return affine(graph, x, graph.constant(p["W"]), graph.constant(p["b"]))
+
+
+def add_unembedding(graph: Graph, layer: Any, x: str) -> str:
+    D, K = layer.in_features, layer.out_features
+    p = parameters(layer, {"W": (K, D), "b": (K,)}, np.float32)
+    W_T = graph.op("Transpose", [graph.constant(p["W"])], perm=[1, 0])  # W stands in the file once
+    return affine(graph, x, W_T, graph.constant(p["b"]))
+
+
+def affine(graph: Graph, x: str, W: str, b: str) -> str:
+    return str(graph.op("Add", [graph.op("MatMul", [x, W]), b]))
 
 
 STATELESS: dict[type, Callable[[Graph, Any, str], str]] = {
     Embedding: add_embedding,
+    Unembedding: add_unembedding,
     Linear: add_linear,
     Activation: lambda graph, layer, x: graph.op(ELEMENTWISE[layer.function], [x]),
     Dropout: lambda graph, layer, x: x,

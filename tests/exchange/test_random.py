@@ -178,6 +178,8 @@ def test_a_model_computes_the_same_in_the_runtime(path, data):
             mr.Last(both=K % 2 == 0 and draw(st.booleans())),
             mr.Linear(K, 2, dtype="float32"),
         ]
+    elif tokens and draw(st.booleans()):
+        layers += [mr.Linear(K, D, dtype="float32"), mr.Unembedding(first)]
     model = with_random_numbers(mr.Sequential(*layers), 0)
     x = rng.integers(5, size=(T, B)) if tokens else rng.normal(size=(T, B, D)).astype(np.float32)
     ends = st.lists(st.integers(int(one_answer), T), min_size=B, max_size=B)

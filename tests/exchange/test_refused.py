@@ -67,6 +67,9 @@ NO_STATE_DICT = {
     "Checkpoint": (lambda: mr.Checkpoint(lstm(), 3), "got Checkpoint"),
     "an Embedding below": (lambda: mr.Sequential(mr.Embedding(5, 2), lstm()), "got Embedding"),
     "a layer used twice": (lambda: mr.Sequential(*[mr.RNN(3, 3)] * 2), "for 0.W_x and 1.W_x"),
+    "a direction used twice": (
+        lambda: mr.Bidirectional(*[mr.RNN(3, 3)] * 2), "for forward.W_x and backward.W_x",
+    ),
     "an array used twice": (one_array_twice, "one array for 0.b and 1.b"),
 }  # fmt: skip
 
@@ -76,6 +79,18 @@ def test_what_a_state_dict_cannot_say_is_refused_by_name(name):
     make, words = NO_STATE_DICT[name]
     with pytest.raises(TypeError, match=words):
         exchange.to_torch(make())
+
+
+def test_what_is_no_layer_is_refused_by_name():
+    for export, name in (
+        (exchange.to_torch, "layer"),
+        (exchange.to_keras, "cell"),
+        (to_onnx, "mod"),
+    ):
+        with pytest.raises(
+            TypeError, match=f"{name}.*: expected RNN or LSTM or GRU.* got NoneType"
+        ):
+            export(None)
 
 
 def test_what_keras_has_not_is_refused_by_name():
