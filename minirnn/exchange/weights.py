@@ -185,8 +185,9 @@ def from_torch(
     if more := [name for name in given if name not in names]:
         raise ValueError(f"state_dict: expected {', '.join(names)} and no more, got {more!r:.80}")
     take = taker(given, "state_dict: {} of kind " + repr(kind))
-    D = take("weight_ih_l0", GATES[n], "D").shape[1]
     H = take("weight_hh_l0", GATES[n], "H").shape[1]
+    take("weight_hh_l0", n * H, H)  # the other shapes follow from it
+    D = take("weight_ih_l0", n * H, "D").shape[1]
     layers: list[Any] = []
     for k in range(number):
         cells = []
@@ -248,7 +249,7 @@ def from_keras(weights: Sequence[Any], kind: Kind, nonlinearity: Nonlinearity = 
     def ours(a: Array) -> Array:
         return reorder(a, KERAS_ORDER[kind], OUR_ORDER[kind])
 
-    W_x, W_h = ours(take("kernel", "D", n * H)), ours(take("recurrent kernel", H, n * H))
+    W_h, W_x = ours(take("recurrent kernel", H, n * H)), ours(take("kernel", "D", n * H))
     if kind == "GRU" and np.ndim(weights[2]) == 2:
         biases = _biases(kind, *ours(take("bias", 2, n * H)))
     else:

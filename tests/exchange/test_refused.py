@@ -202,10 +202,10 @@ NO_MODULE = {
         STACK | {"weight_hh_l1": np.ones((1, 3))}, r"_hh_l1 .* \(12, 3\), got \(1, 3\)",
     ),
     "weights of one axis": (
-        STACK | {"weight_ih_l0": np.ones(12)}, r"_ih_l0 .* \(4H, D\), got \(12,\)",
+        STACK | {"weight_ih_l0": np.ones(12)}, r"_ih_l0 .* \(12, D\), got \(12,\)",
     ),
     "transposed weights": (
-        STACK | {"weight_ih_l0": np.ones((2, 12))}, r"_ih_l0 .* got \(2, 12\)",
+        STACK | {"weight_ih_l0": np.ones((2, 12))}, r"_ih_l0 .* \(12, D\), got \(2, 12\)",
     ),
     "a layer for another below": (
         STACK | {"weight_ih_l1": np.ones((12, 5))}, r"_ih_l1 .* \(12, 3\), got \(12, 5\)",
@@ -245,7 +245,7 @@ def test_a_state_dict_of_another_kind_is_refused():
     of_kind = {kind: exchange.to_torch(getattr(mr, kind)(2, 3)) for kind in ("RNN", "LSTM", "GRU")}
     for kind in of_kind:
         for other in of_kind.keys() - {kind}:
-            with pytest.raises(ValueError, match=f"weight_ih_l0 of kind '{other}': expected shape"):
+            with pytest.raises(ValueError, match=f"weight_hh_l0 of kind '{other}': expected shape"):
                 exchange.from_torch(of_kind[kind], other)
     with pytest.raises(ValueError, match="kind: expected 'RNN' or 'LSTM' or 'GRU', got 'lstm'"):
         exchange.from_torch(STACK, "lstm")
@@ -272,7 +272,7 @@ NO_KERAS_LAYER = {
         "LSTM", changed(1, np.ones(12)), r"recurrent kernel .* \(H, 4H\), got \(12,\)",
     ),
     "the kernels in another order": (
-        "LSTM", [kernels()[k] for k in (1, 0, 2)], r"kernel .* \(D, 8\), got \(3, 12\)",
+        "LSTM", [kernels()[k] for k in (1, 0, 2)], r"recurrent .* \(2, 8\), got \(2, 12\)",
     ),
     "a bias of one": ("LSTM", changed(2, np.ones(1)), r"weights: bias .* \(12,\), got \(1,\)"),
     "two biases": ("LSTM", changed(2, np.ones((2, 12))), r": bias .* \(12,\), got \(2, 12\)"),
@@ -282,7 +282,7 @@ NO_KERAS_LAYER = {
     "a GRU's bias of one column": (
         "GRU", changed(2, np.ones((2, 1)), "GRU"), r"weights: bias .* \(2, 9\), got \(2, 1\)",
     ),
-    "a GRU's weights": ("LSTM", kernels("GRU"), r"kernel of kind 'LSTM': .* got \(2, 9\)"),
+    "a GRU's weights": ("LSTM", kernels("GRU"), r"recurrent .* \(3, 12\), got \(3, 9\)"),
     "two dtypes": ("LSTM", changed(1, np.ones((3, 12), "f4")), "float64, as kernel has, got"),
     "NaN": ("LSTM", changed(2, np.full(12, np.nan)), "bias .* finite numbers, got nan at"),
 }  # fmt: skip
