@@ -10,28 +10,45 @@ in. Needs the package onnx (``pip install 'minirnn[exchange]'``).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minirnn import __version__
-from minirnn.cells.gru import GRU
+from minirnn import checks
 from minirnn.cells.lstm import LSTM
-from minirnn.cells.rnn import RNN
-from minirnn.exchange.weights import OUR_ORDER, reorder
+from minirnn.exchange.checked import ANY, SIZES, Table, compared, parameters, reorder
+from minirnn.exchange.graph import Graph
+from minirnn.exchange.weights import KERAS, OUR_ORDER, cell_params
 from minirnn.files.npz import write
 from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.elementwise import Activation, Dropout
-from minirnn.layers.embedding import Embedding
+from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Array, Layer
+from minirnn.protocol import Array, Layer, Shape, optional, output_shape
 
-OPSET = 17
 ORDER = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
 ELEMENTWISE = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
+
+# What is written; see ``weights``. The function for each class is in ``WRITERS``, below.
+ONNX: Table = {
+    **KERAS,
+    LSTM: SIZES | {"peephole": [False, True]},
+    Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
+    Unembedding: {"embedding": ANY},
+    Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
+    Activation: {"function": list(ELEMENTWISE)},
+    Dropout: {"p": ANY, "per_sequence": [False, True]},
+    Last: {"both": [False, True]},
+    Sequential: {"layers": ANY},
+    Checkpoint: {"model": ANY, "every": ANY},
+    Bidirectional: {
+        "forward_layer": ANY, "backward_layer": ANY, "merge": ["concat", "sum", "mean"],
+    },
+}  # fmt: skip
 
 
 def to_onnx(
@@ -39,112 +56,114 @@ def to_onnx(
 ) -> None:
     """Write ``model`` to ``path``, with input ``x`` and output ``y`` as in ``forward``.
 
-    model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Linear``,
-        ``Activation``, ``Dropout`` (which does nothing there), ``Last``, ``Bidirectional``, or a
-        ``Sequential`` of them. Time and batch may have any size.
+    model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Unembedding``,
+        ``Linear``, ``Activation``, ``Dropout`` (which does nothing there), ``Last``,
+        ``Bidirectional``, ``Checkpoint`` (of which nothing is left), or a ``Sequential`` of them.
+        Time and batch may have any size. An array at two places is written once.
     lengths: whether there is an input ``lengths`` (B,) of int32; otherwise sequences are whole.
     states: whether the initial states are inputs, and the final ones outputs, under the names that
         ``mr.trace`` gives them ("0.h", "0.c") with ``_in`` and ``_out`` behind them. Otherwise a
         sequence begins with zeros.
 
-    Raises TypeError for a layer that it cannot write, ImportError without onnx, and OSError.
+    What ``forward`` refuses fails there as well: an x without steps or sequences, tokens that are
+    not in the table (to ONNX -1 would be the last), lengths that are not in 0..T.
+
+    Raises TypeError for a layer that it cannot write, ValueError for parameters that have a wrong
+    shape or are not finite in float32, ImportError without onnx, and OSError.
     """
     try:
         import onnx
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install onnx") from error
-    graph = Graph(onnx, states)
-    features = _features(model)
-    x = graph.input("x", ["T", "B", *features], "FLOAT" if features else "INT64")
+    checks.path(path, "path")
+    graph, shape = Graph(onnx, bool(states)), _input_shape(model)
+    x = graph.input("x", shape, "FLOAT" if len(shape) == 3 else "INT64")
+    x = _not_empty(graph, x, shape)
     if lengths:
-        graph.lengths = graph.input("lengths", ["B"], "INT32")
-        graph.valid = _valid_steps(graph, x)
-    y, sequence = add(graph, model, x, True, "")
+        _add_lengths(graph, x)
+    y, _ = add(graph, model, x, True, "")
     graph.op("Identity", [y], out="y")
-    graph.output("y", ["T", "B", None] if sequence else ["B", None])
+    graph.output("y", output_shape(model, shape))  # here the parts are checked to fit
     write(path, graph.model().SerializeToString())
 
 
-class Graph:
-    """An ONNX graph that grows: its operators, constants, inputs and outputs."""
-
-    def __init__(self, onnx: Any, states: bool) -> None:
-        self.onnx, self.states = onnx, states
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-        self.lengths = self.valid = ""  # names, if the graph has an input of lengths
-
-    def op(
-        self, kind: str, inputs: Sequence[str], outputs: int = 1, out: str = "", **attributes: Any
-    ) -> Any:
-        """Add an operator; returns the name of its output, or a list of them."""
-        names = [out or f"{kind}_{len(self.nodes)}_{k}" for k in range(outputs)]
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, names, **attributes))
-        return names[0] if outputs == 1 else names
-
-    def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"constant_{len(self.constants)}"
-        array = np.asarray(value, dtype, order="C")
-        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def input(self, name: str, shape: Sequence[Any], kind: str = "FLOAT") -> str:
-        dtype = getattr(self.onnx.TensorProto, kind)
-        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, dtype, shape))
-        return name
-
-    def output(self, name: str, shape: Sequence[Any]) -> None:
-        kind = self.onnx.TensorProto.FLOAT
-        self.outputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape))
-
-    def model(self) -> Any:
-        helper = self.onnx.helper
-        graph = helper.make_graph(
-            self.nodes, "minirnn", self.inputs, self.outputs, initializer=self.constants
-        )
-        opset = [helper.make_opsetid("", OPSET)]
-        made = helper.make_model(
-            graph, opset_imports=opset, ir_version=8, producer_name="minirnn",
-            producer_version=__version__,
-        )  # fmt: skip
-        self.onnx.checker.check_model(made)
-        return made
+def _input_shape(model: Any) -> Shape:
+    """The shape of x: (T, B) of tokens, or (T, B, D)."""
+    first = model
+    while parts := optional(first, "parts"):
+        first = next(iter(parts.values()))
+    if type(first) is Embedding:
+        return "T", "B"
+    if type(first) in KERAS:  # a cell
+        return "T", "B", first.input_size
+    return "T", "B", first.in_features if type(first) in (Linear, Unembedding) else "D"
 
 
 def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[str, bool]:
     """Add a layer that reads x; returns its output, and whether that is still a sequence."""
+    compared(layer, ONNX, "ONNX", "model")
     kind = type(layer)
-    if kind is Sequential:
-        for part, below in layer.parts.items():
-            x, sequence = add(graph, below, x, sequence, f"{name}{part}.")
+    if kind in (Sequential, Checkpoint):
+        for part in layer.parts:
+            with layer.at(part) as below:
+                x, sequence = add(graph, below, x, sequence, f"{name}{part}.")
         return x, sequence
-    if kind in (RNN, LSTM, GRU):
-        return add_cell(graph, layer, x, name), True
     if kind is Bidirectional:
         return add_both_directions(graph, layer, x, name), True
     if kind is Last:
         return add_last(graph, layer, x), False
-    if kind is Dropout:
-        return x, sequence
-    if kind is Embedding:
-        if graph.lengths:  # the padding may hold numbers that are no tokens
-            x = graph.op("Where", [graph.valid, x, graph.constant(0, np.int64)])
-        y = graph.op("Gather", [graph.constant(layer.params["W"]), x])
-    elif kind is Linear:
-        y = graph.op("MatMul", [x, graph.constant(layer.params["W"])])
-        y = graph.op("Add", [y, graph.constant(layer.params["b"])])
-    elif kind is Activation:
-        y = graph.op(ELEMENTWISE[layer.function], [x])
+    if kind in KERAS:  # a cell
+        y = add_cell(graph, layer, x, name)
     else:
-        raise TypeError(f"model: {kind.__name__} cannot be written as ONNX")
+        y = STATELESS[kind](graph, layer, x)
     return (zero_past_end(graph, y) if sequence else y), sequence
+
+
+# ---- Layers without a state ---------------------------------------------------------------------
+
+
+def add_embedding(graph: Graph, layer: Any, x: str) -> str:
+    V, E = layer.num_embeddings, layer.embedding_dim
+    p = parameters(layer, {"W": (V, E)}, np.float32)
+    if graph.lengths:  # the padding may hold numbers that are no tokens
+        x = graph.op("Where", [graph.valid, x, graph.constant(0, np.int64)])
+    x = not_negative(graph, x, graph.constant(V, np.int64))
+    return str(graph.op("Gather", [graph.constant(p["W"]), x]))
+
+
+def add_linear(graph: Graph, layer: Any, x: str) -> str:
+    D, K = layer.in_features, layer.out_features
+    p = parameters(layer, {"W": (D, K), "b": (K,)}, np.float32)
+    return affine(graph, x, graph.constant(p["W"]), graph.constant(p["b"]))
+
+
+def add_unembedding(graph: Graph, layer: Any, x: str) -> str:
+    D, K = layer.in_features, layer.out_features
+    p = parameters(layer, {"W": (K, D), "b": (K,)}, np.float32)
+    W_T = graph.op("Transpose", [graph.constant(p["W"])], perm=[1, 0])  # W stands in the file once
+    return affine(graph, x, W_T, graph.constant(p["b"]))
+
+
+def affine(graph: Graph, x: str, W: str, b: str) -> str:
+    return str(graph.op("Add", [graph.op("MatMul", [x, W]), b]))
+
+
+STATELESS: dict[type, Callable[[Graph, Any, str], str]] = {
+    Embedding: add_embedding,
+    Unembedding: add_unembedding,
+    Linear: add_linear,
+    Activation: lambda graph, layer, x: graph.op(ELEMENTWISE[layer.function], [x]),
+    Dropout: lambda graph, layer, x: x,
+}
+
+
+# ---- Cells and directions -----------------------------------------------------------------------
 
 
 def add_cell(graph: Graph, cell: Any, x: str, name: str) -> str:
     """One recurrent operator in one direction, on x (T, B, D)."""
-    kind, H, p = type(cell).__name__, cell.hidden_size, cell.params
+    kind, H = type(cell).__name__, cell.hidden_size
+    p = cell_params(cell, np.float32)
 
     def there(a: Array) -> Array:
         return reorder(a, OUR_ORDER[kind], ORDER[kind])
@@ -154,47 +173,53 @@ def add_cell(graph: Graph, cell: Any, x: str, name: str) -> str:
         second[2 * H :] = p["b_hn"]
     bias = np.concatenate([there(p["b"]), there(second)])
     weights = [graph.constant(a[None]) for a in (there(p["W_x"]).T, there(p["W_h"]).T, bias)]
-    initial = ["" for _ in cell.state_names]
-    if graph.states:
-        given = [graph.input(f"{name}{s}_in", ["B", H]) for s in cell.state_names]
-        axis = graph.constant([0], np.int64)
-        initial = [graph.op("Unsqueeze", [s, axis]) for s in given]
-    more: list[str] = []
-    attributes: dict[str, Any] = {}
-    if kind == "LSTM" and cell.peephole:
-        more = [graph.constant(np.concatenate([p["p_i"], p["p_o"], p["p_f"]])[None])]
-    if kind == "GRU":
-        attributes["linear_before_reset"] = int(cell.reset == "after")
+    states = cell.state_names if graph.states else ()
+    given = [graph.input(f"{name}{s}_in", ["B", H]) for s in states]
+    initial = [graph.op("Unsqueeze", [s, graph.constant([0], np.int64)]) for s in given]
+    attributes: dict[str, Any] = {"hidden_size": H}
     if kind == "RNN":
         attributes["activations"] = [ELEMENTWISE[cell.nonlinearity]]
-    inputs = [zero_past_end(graph, x), *weights, graph.lengths, *initial, *more]
+    if kind == "GRU":
+        attributes["linear_before_reset"] = int(cell.reset == "after")
+    inputs = [zero_past_end(graph, x), *weights, graph.lengths_32, *initial]
+    if kind == "LSTM" and cell.peephole:
+        inputs += [""] * (7 - len(inputs))
+        inputs.append(graph.constant(np.concatenate([p["p_i"], p["p_o"], p["p_f"]])[None]))
     while not inputs[-1]:
         inputs.pop()
-    y, *final = graph.op(kind, inputs, 1 + len(initial), hidden_size=H, **attributes)
-    for s, value in zip(cell.state_names, final if graph.states else [], strict=False):
-        graph.op("Squeeze", [value, graph.constant([0], np.int64)], out=f"{name}{s}_out")
+    y, *final = graph.op(kind, inputs, 1 + len(cell.state_names), **attributes)
+    for s, before, after in zip(states, given, final, strict=False):
+        after = graph.op("Squeeze", [after, graph.constant([0], np.int64)])
+        if graph.lengths:  # the state of an empty sequence stays, while ONNX Runtime's is zero
+            empty = graph.op("Equal", [graph.lengths, graph.constant(0, np.int64)])
+            empty = graph.op("Unsqueeze", [empty, graph.constant([1], np.int64)])
+            after = graph.op("Where", [empty, before, after])
+        graph.op("Identity", [after], out=f"{name}{s}_out")
         graph.output(f"{name}{s}_out", ["B", H])
-    return graph.op("Squeeze", [y, graph.constant([1], np.int64)])
+    return str(graph.op("Squeeze", [y, graph.constant([1], np.int64)]))
 
 
 def add_both_directions(graph: Graph, layer: Any, x: str, name: str) -> str:
     """Both layers, the second on the reversed sequence, each within its own length."""
-    if graph.lengths:
-        lengths = graph.op("Cast", [graph.lengths], to=graph.onnx.TensorProto.INT64)
-    else:
+    lengths = graph.lengths
+    if not lengths:
         T, B = (graph.op("Shape", [x], start=k, end=k + 1) for k in (0, 1))
         lengths = graph.op("Expand", [T, B])
 
     def reverse(a: str) -> Any:
         return graph.op("ReverseSequence", [a, lengths], time_axis=0, batch_axis=1)
 
-    u, _ = add(graph, layer.parts["forward"], x, True, f"{name}forward.")
-    v, _ = add(graph, layer.parts["backward"], reverse(x), True, f"{name}backward.")
+    with layer.at("forward") as part:
+        u, _ = add(graph, part, x, True, f"{name}forward.")
+    with layer.at("backward") as part:
+        v, _ = add(graph, part, reverse(x), True, f"{name}backward.")
     if layer.merge == "concat":
-        return graph.op("Concat", [u, reverse(v)], axis=2)
+        return str(graph.op("Concat", [u, reverse(v)], axis=2))
     total = graph.op("Add", [u, reverse(v)])
-    half = graph.constant(0.5)
-    return total if layer.merge == "sum" else graph.op("Mul", [total, half])
+    return str(total if layer.merge == "sum" else graph.op("Mul", [total, graph.constant(0.5)]))
+
+
+# ---- Lengths ------------------------------------------------------------------------------------
 
 
 def add_last(graph: Graph, layer: Any, x: str) -> str:
@@ -203,8 +228,9 @@ def add_last(graph: Graph, layer: Any, x: str) -> str:
     if layer.both:
         parts = graph.op("Split", [x], 2, axis=2)
     if graph.lengths:
-        at = graph.op("Cast", [graph.lengths], to=graph.onnx.TensorProto.INT64)
-        at = graph.op("Sub", [at, graph.constant(1, np.int64)])
+        at = graph.op("Sub", [graph.lengths, graph.constant(1, np.int64)])
+        # An empty sequence has no last step.
+        at = not_negative(graph, at, graph.op("Shape", [x], end=1))
         at = graph.op("Unsqueeze", [at, graph.constant([0, 2], np.int64)])  # (1, B, 1)
         shape = graph.op("Shape", [parts[0]], start=1)
         shape = graph.op("Concat", [graph.constant([1], np.int64), shape], axis=0)
@@ -214,9 +240,9 @@ def add_last(graph: Graph, layer: Any, x: str) -> str:
     else:
         last = graph.op("Gather", [parts[0], graph.constant(-1, np.int64)], axis=0)
     if not layer.both:
-        return last
+        return str(last)
     first = graph.op("Gather", [parts[1], graph.constant(0, np.int64)], axis=0)
-    return graph.op("Concat", [last, first], axis=1)
+    return str(graph.op("Concat", [last, first], axis=1))
 
 
 def zero_past_end(graph: Graph, y: str) -> str:
@@ -224,28 +250,36 @@ def zero_past_end(graph: Graph, y: str) -> str:
     if not graph.lengths:
         return y
     valid = graph.op("Unsqueeze", [graph.valid, graph.constant([2], np.int64)])
-    return graph.op("Where", [valid, y, graph.constant(0)])
+    return str(graph.op("Where", [valid, y, graph.constant(0)]))
 
 
-def _valid_steps(graph: Graph, x: str) -> str:
-    """(T, B) bool: which steps are not past the end."""
-    T = graph.op("Shape", [x], end=1)
+def not_negative(graph: Graph, index: str, n: str) -> str:
+    """index with n in place of negative numbers, which would count from the end. Gather refuses n
+    where there are n rows."""
+    negative = graph.op("Less", [index, graph.constant(0, np.int64)])
+    return str(graph.op("Where", [negative, n, index]))
+
+
+def _not_empty(graph: Graph, x: str, shape: Shape) -> str:
+    """x, of which T and B are not 0: ONNX Runtime would end the whole process at some of these.
+    In the shape of a Reshape 0 is the size as it is, and -1 the only one that fits, if one does."""
+    for axis in (0, 1):
+        kept = [-1 if k == axis else 0 for k in range(len(shape))]
+        x = graph.op("Reshape", [x, graph.constant(kept, np.int64)])
+    return x
+
+
+def _add_lengths(graph: Graph, x: str) -> None:
+    """An input of B lengths. Gather takes each from 0..T, and refuses what does not stand there."""
+    T, B = (graph.op("Shape", [x], start=k, end=k + 1) for k in (0, 1))
     T = graph.op("Squeeze", [T, graph.constant([0], np.int64)])
     zero, one = graph.constant(0, np.int64), graph.constant(1, np.int64)
+    end = graph.op("Add", [T, one])
+    kind = graph.onnx.TensorProto
+    given = graph.op("Cast", [graph.input("lengths", ["B"], "INT32")], to=kind.INT64)
+    given = not_negative(graph, graph.op("Reshape", [given, B]), end)
+    graph.lengths = graph.op("Gather", [graph.op("Range", [zero, end, one]), given])
+    graph.lengths_32 = graph.op("Cast", [graph.lengths], to=kind.INT32)
     t = graph.op("Range", [zero, T, one])
     t = graph.op("Unsqueeze", [t, graph.constant([1], np.int64)])
-    ends = graph.op("Cast", [graph.lengths], to=graph.onnx.TensorProto.INT64)
-    return graph.op("Less", [t, ends])
-
-
-def _features(model: Any) -> list[int]:
-    """The number of features that the model reads at each step, in a list; none for tokens."""
-    while hasattr(model, "parts"):
-        model = next(iter(model.parts.values()))
-    if isinstance(model, Embedding):
-        return []
-    for name in ("input_size", "in_features"):
-        if hasattr(model, name):
-            return [getattr(model, name)]
-    kind = type(model).__name__
-    raise TypeError(f"model: expected a recurrent layer, Embedding or Linear first, got {kind}")
+    graph.valid = graph.op("Less", [t, graph.lengths])

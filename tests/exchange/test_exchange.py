@@ -81,29 +81,6 @@ def test_keras_computes_the_same(name):
     same_parameters(cell, exchange.from_keras(layer.get_weights(), name.split()[0]))
 
 
-def test_what_cannot_be_exchanged():
-    with pytest.raises(TypeError, match="without peepholes, got LSTM"):
-        exchange.to_torch(mr.LSTM(2, 3, peephole=True))
-    with pytest.raises(TypeError, match="got Linear"):
-        exchange.to_keras(mr.Linear(2, 3))
-    with pytest.raises(ValueError, match="merge: expected 'concat'"):
-        exchange.to_torch(mr.Bidirectional(mr.RNN(2, 3), mr.RNN(2, 3), "sum"))
-    good = exchange.to_torch(mr.LSTM(2, 3))
-    with pytest.raises(ValueError, match="not those of a GRU"):
-        exchange.from_torch(good, "GRU")
-    with pytest.raises(ValueError, match="kind: expected"):
-        exchange.from_torch(good, "lstm")
-    with pytest.raises(ValueError, match=r"and no more, got \['more'\]"):
-        exchange.from_torch(good | {"more": np.ones(3)}, "LSTM")
-    del good["bias_hh_l0"]
-    with pytest.raises(ValueError, match="bias_hh_l0"):
-        exchange.from_torch(good, "LSTM")
-    with pytest.raises(ValueError, match="kernel, recurrent kernel, bias, got 2"):
-        exchange.from_keras([1, 2], "LSTM")
-    with pytest.raises(ValueError, match="not those of a LSTM"):
-        exchange.from_keras(exchange.to_keras(mr.GRU(2, 3)), "LSTM")
-
-
 def test_safetensors_there_and_back(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy", reason="extra 'exchange'")
     layer = mr.Sequential(randomised("LSTM", D=3, H=5), randomised("LSTM", 1, D=5, H=5))
