@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from minirnn import checks
 from minirnn.datasets.files import find, local, open_archive, unzipped
 from minirnn.protocol import Array
 
@@ -25,10 +26,14 @@ def mnist(progress: bool | None = None) -> tuple[Images, Images]:
     """
     parts = []
     for part in ("train", "t10k"):
-        images = read_idx(find(f"mnist/{part}-images-idx3-ubyte.gz", progress), IDX_IMAGES)
-        labels = read_idx(find(f"mnist/{part}-labels-idx1-ubyte.gz", progress), IDX_LABELS)
-        if len(images) != len(labels) or labels.max(initial=0) > 9:
-            raise ValueError(f"mnist, {part}: {len(images)} images, but {len(labels)} labels 0..9")
+        names = f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"
+        files = [find(f"mnist/{name}", progress) for name in names]
+        images, labels = read_idx(files[0], IDX_IMAGES), read_idx(files[1], IDX_LABELS)
+        if images.shape[1:] != (28, 28) or not len(images):
+            raise ValueError(f"{files[0]}: expected images (N, 28, 28), got {images.shape}")
+        if len(images) != len(labels) or labels.max() > 9:
+            got = f"{len(labels)} up to {labels.max(initial=0)}"
+            raise ValueError(f"{files[1]}: expected {len(images)} labels 0..9, got {got}")
         parts.append((images, labels.astype(np.int64)))
     return parts[0], parts[1]
 
@@ -72,10 +77,15 @@ def cifar10(progress: bool | None = None) -> tuple[Images, Images]:
 def read_cifar10(path: Path) -> tuple[Images, Images]:
     """Both sets from the archive, which is read but not unpacked."""
     parts: dict[str, list[Images]] = {"data_batch": [], "test_batch": []}
+    seen: set[str] = set()
     with open_archive(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
             kind = member.name.rsplit("/", 1)[-1][:10]
             if kind in parts and member.name.endswith(".bin") and member.isfile():
+                base = member.name.rsplit("/", 1)[-1]
+                if base in seen:
+                    raise ValueError(f"{path}: {base} is there twice")
+                seen.add(base)
                 content = archive.extractfile(member)
                 data = b"" if content is None else content.read()
                 parts[kind].append(_records(data, f"{path}: {member.name}"))
@@ -99,7 +109,10 @@ def _records(data: bytes, name: str) -> Images:
 
 def smaller(images: Array, size: int) -> Array:
     """Square images (N, S, S) reduced to (N, size, size), by the exact average over areas."""
+    images, size = checks.array(images, "images", ("N", "S", "S"), None), checks.size(size, "size")
     S = images.shape[1]
+    if images.shape[2] != S:
+        raise ValueError(f"images: expected square ones, got shape {images.shape}")
     # Weight of each old row in each new one: the length of their overlap, as a share.
     edges, old = np.arange(size + 1) * S / size, np.arange(S)
     overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)

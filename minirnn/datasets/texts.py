@@ -1,36 +1,60 @@
 """Texts: characters, words, sentences with a label, phrases in two languages.
 
 Archives are read without unpacking them to disk, and nothing is unpickled. Text files are decoded
-as UTF-8; where that fails, the error names the file and the offset.
+as UTF-8; where that fails, the error names the file and the offset. Lines end with a line feed:
+other characters that end a line somewhere, U+0085 say, are part of it.
 """
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from minirnn import checks
+from minirnn.datasets import files
 from minirnn.datasets.files import find, open_archive
 from minirnn.protocol import Array
 
+IN_UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "<eos>"
 
 
-def read(path: Path | str) -> str:
-    """A text file in UTF-8. Raises ValueError with the offset of the first wrong byte."""
-    data = Path(path).read_bytes()
+def read(path: Path | str, other: str | None = None) -> str:
+    """A text file in UTF-8; a mark of the byte order at its beginning is left out.
+
+    other: the encoding of a file in which no character is in UTF-8. Raises ValueError with the
+    offset of the first wrong byte.
+    """
+    with open(path, "rb") as file:
+        data = files.content(file, f"{path}:")
+    begin = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     try:
-        return data.decode("utf-8")
+        return data[begin:].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 at offset {error.start} ({error.reason})") from None
+        where, reason = begin + error.start, error.reason
+    if other is not None and not begin and not IN_UTF8.search(data):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(other)
+    raise ValueError(f"{path}: not UTF-8 at offset {where} ({reason})")
+
+
+def lines(path: Path, other: str | None = None) -> list[str]:
+    """The lines of a text file, at least one. The last one may end with a line feed or not."""
+    text = read(path, other).removesuffix("\n")
+    if not text:
+        raise ValueError(f"{path}: expected at least one line, got none")
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def characters(text: str) -> tuple[Array, list[str]]:
     """A text as tokens (N,), and the character that each token stands for."""
-    if not text:
+    if not _text(text):
         raise ValueError("text: expected at least one character, got none")
     alphabet = sorted(set(text))
     index = {c: k for k, c in enumerate(alphabet)}
@@ -48,37 +72,51 @@ def penn_treebank(progress: bool | None = None) -> tuple[list[Array], list[str]]
     Returns three arrays of tokens, 929589, 73760 and 82430 with the end of each line, and the
     10000 words.
     """
-    texts = []
-    for part in ("train", "valid", "test"):
-        lines = read(find(f"ptb/ptb.{part}.txt", progress)).splitlines()
-        texts.append([w for line in lines for w in (*line.split(), END)])
+    paths = [find(f"ptb/ptb.{part}.txt", progress) for part in ("train", "valid", "test")]
+    texts = [[w for line in lines(path) for w in (*line.split(), END)] for path in paths]
     vocabulary = sorted(set(texts[0]))
     index = {w: k for k, w in enumerate(vocabulary)}
-    unknown = index.get(UNKNOWN, 0)
+    for path, text in zip(paths, texts, strict=True):
+        if UNKNOWN not in index and (new := set(text) - index.keys()):
+            raise ValueError(f"{path}: {min(new)!r:.80} is not in {paths[0]}, nor is {UNKNOWN}")
+    unknown = index.get(UNKNOWN)
     return [np.array([index.get(w, unknown) for w in text]) for text in texts], vocabulary
 
 
 def words(text: str) -> list[str]:
     """Lower-case words and the marks between them; ``<br />`` is left out."""
-    return re.findall(r"[a-z0-9]+(?:'[a-z]+)?|[.,!?;:()]", text.replace("<br />", " ").lower())
+    text = _text(text).replace("<br />", " ").lower()
+    return re.findall(r"[a-z0-9]+(?:'[a-z]+)?|[.,!?;:()]", text)
 
 
 def words_of(text: str) -> list[str]:
     """The same for any language: lower-case words with their accents, and the marks."""
-    return re.findall(r"\w+(?:['\u2019]\w+)?|[^\w\s]", text.lower())
+    return re.findall(r"\w+(?:['\u2019]\w+)?|[^\w\s]", _text(text).lower())
 
 
 def vocabulary(texts: Iterable[Sequence[str]], size: int) -> dict[str, int]:
-    """Tokens of the most frequent words; 0 is padding, 1 stands for all others."""
-    counts = Counter(w for text in texts for w in text)
+    """Tokens of the most frequent words, ``size`` at most; 0 is padding, 1 stands for all others.
+
+    Where the texts hold ``<pad>`` or ``<unk>``, these are 0 and 1.
+    """
+    size = checks.size(size, "size", 2)
+    counts = Counter(w for text in texts for w in text if w not in (PAD, UNKNOWN))
     # Sorted, so that ties do not depend on the order of the texts.
     frequent = sorted(counts, key=lambda w: (-counts[w], w))[: size - 2]
     return {PAD: 0, UNKNOWN: 1} | {w: k + 2 for k, w in enumerate(frequent)}
 
 
-def encode(text: Sequence[str], index: dict[str, int]) -> Array:
+def encode(text: Sequence[str], index: Mapping[str, int]) -> Array:
     """Words as tokens."""
+    if not isinstance(index, Mapping):
+        raise TypeError(f"index: expected tokens by word, got {type(index).__name__}")
     return np.array([index.get(w, 1) for w in text], np.int64)
+
+
+def _text(value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text: expected a text, got {type(value).__name__}")
+    return value
 
 
 def imdb(progress: bool | None = None) -> tuple[tuple[list[str], Array], ...]:
@@ -91,7 +129,7 @@ def read_imdb(path: Path) -> tuple[tuple[list[str], Array], ...]:
     parts: dict[str, list[tuple[str, str, int]]] = {"train": [], "test": []}
     with open_archive(path) as archive:
         for member in archive:
-            place = re.fullmatch(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt", member.name)
+            place = re.fullmatch(r"aclImdb/(train|test)/(pos|neg)/[0-9]+_[0-9]+\.txt", member.name)
             content = archive.extractfile(member) if place and member.isfile() else None
             if place and content is not None:
                 try:
@@ -111,12 +149,18 @@ def read_imdb(path: Path) -> tuple[tuple[list[str], Array], ...]:
 
 
 def polarity(progress: bool | None = None) -> tuple[list[str], Array]:
-    """10662 sentences of film reviews (Pang & Lee 2005); label 1 is positive."""
+    """10662 sentences of film reviews (Pang & Lee 2005); label 1 is positive.
+
+    The official files are in Windows-1252; files in UTF-8 are read, too.
+    """
     texts, labels = [], []
     for label, end in enumerate(("neg", "pos")):
-        lines = read(find(f"rt-polarity/rt-polarity.{end}", progress)).splitlines()
-        texts += lines
-        labels += [label] * len(lines)
+        path = find(f"rt-polarity/rt-polarity.{end}", progress)
+        for number, line in enumerate(lines(path, "cp1252"), 1):
+            if not line.strip():
+                raise ValueError(f"{path}: line {number}: expected a sentence, got none")
+            texts.append(line)
+            labels.append(label)
     return texts, np.array(labels)
 
 
@@ -124,11 +168,12 @@ def phrases(progress: bool | None = None) -> list[tuple[str, str]]:
     """Short English phrases and their French translations (tatoeba.org, manythings.org)."""
     path = find("engfra/fra_first10000.txt", progress)
     pairs = []
-    for number, line in enumerate(read(path).splitlines(), 1):
-        fields = line.split("\t")
-        if len(fields) < 2 or not fields[0] or not fields[1]:
+    for number, line in enumerate(lines(path), 1):
+        english, _, rest = line.partition("\t")
+        french, _, _ = rest.partition("\t")  # behind which its source may stand
+        if not english.strip() or not french.strip():
             raise ValueError(
                 f"{path}: line {number}: expected English TAB French, got {line!r:.60}"
             )
-        pairs.append((fields[0], fields[1]))
+        pairs.append((english, french))
     return pairs

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all.
+"""Write a file whole or not at all, and one process at a time.
 
 The content is written under another name beside the file, and then renamed: whatever happens, there
 is either the old file or the new one. What the path already is stays as it is: a link leads to the
@@ -15,6 +15,8 @@ import re
 import secrets
 import stat
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -46,6 +48,39 @@ def lock(file: IO[bytes]) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """``with alone(path):`` only one process or thread at a time is in the block; others wait.
+
+    The file ``path`` is there as long as the block takes. Gives False where there are no locks.
+    """
+    while True:
+        with open(path, "ab") as file:
+            try:
+                locked, known = lock(file), True
+            except OSError:
+                locked, known = True, False
+            if locked and _is_at(file, path):
+                try:
+                    yield known
+                finally:
+                    if os.name == "nt":
+                        file.close()  # Windows does not remove an open file
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+                return
+        time.sleep(0.05)
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file is still the one of this name. Who locked it before has removed it, and
+    another process may have made a new one."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write(path: str | os.PathLike[str], content: bytes | memoryview) -> None:

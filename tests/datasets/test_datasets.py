@@ -70,6 +70,23 @@ def test_a_damaged_idx_file_is_refused_or_read_right(at, change, length):
         path.unlink()
 
 
+@pytest.mark.parametrize("shape, labels, message", [
+    ((0, 28, 28), [], r"images.*expected images \(N, 28, 28\), got \(0, 28, 28\)"),
+    ((2, 5, 5), [1, 2], r"images.*expected images \(N, 28, 28\), got \(2, 5, 5\)"),
+    ((2, 28, 28), [1], "labels.*expected 2 labels 0..9, got 1 up to 1"),
+    ((2, 28, 28), [1, 10], "labels.*expected 2 labels 0..9, got 2 up to 10"),
+])  # fmt: skip
+def test_images_that_are_not_mnist_are_refused(shape, labels, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIRNN_DATA", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    for part in ("train", "t10k"):
+        name = str(tmp_path / "mnist" / part)
+        Path(f"{name}-images-idx3-ubyte.gz").write_bytes(idx(np.zeros(shape), 0x0803))
+        Path(f"{name}-labels-idx1-ubyte.gz").write_bytes(idx(np.array(labels), 0x0801))
+    with pytest.raises(ValueError, match=message):
+        images.mnist()
+
+
 def archive(path, members):
     with tarfile.open(path, "w:gz") as tar:
         for name, content in members.items():
@@ -98,6 +115,9 @@ def test_cifar10_and_what_is_wrong_with_it(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             images.read_cifar10(archive(tmp_path / "d.tar.gz", members))
+    twice = {f"{folder}/data_batch_1.bin": record for folder in "xy"} | {"test_batch.bin": record}
+    with pytest.raises(ValueError, match=r"data_batch_1.bin is there twice"):
+        images.read_cifar10(archive(tmp_path / "d.tar.gz", twice))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match="not a whole"):
         images.read_cifar10(path)
@@ -244,6 +264,16 @@ def test_the_average_over_areas(size):
     fine = np.kron(x, np.ones((size, size)))  # each pixel as size x size of them
     expected = fine.reshape(2, size, 28, size, 28).mean(axis=(2, 4))
     np.testing.assert_allclose(images.smaller(x, size), expected, atol=1e-10)
+
+
+def test_what_cannot_be_reduced_is_named():
+    for wrong, message in [
+        ((np.ones((2, 3)), 1), r"images: expected shape \(N, S, S\)"),
+        ((np.ones((2, 3, 4)), 1), "images: expected square ones"),
+        ((np.ones((2, 3, 3)), 0), "size: expected a whole number of at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            images.smaller(*wrong)
 
 
 @real
