@@ -17,7 +17,7 @@ from typing import Any
 
 import minirnn as mr
 from minirnn.experiments import Experiment, Result, Settings
-from minirnn.files.npz import write
+from minirnn.files.atomic import write
 
 EXPERIMENTS = (
     "series-predictor", "airline", "stock", "digits-rows", "mnist-rows", "mnist16", "cifar-rows",

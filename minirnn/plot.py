@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn import checks
-from minirnn.files.npz import write
+from minirnn.files.atomic import write
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Array, Layer, Numbers, named_leaves, optional
 

@@ -20,7 +20,7 @@ from minirnn.cells.lstm import LSTM
 from minirnn.exchange.checked import ANY, SIZES, Table, compared, parameters, reorder
 from minirnn.exchange.graph import Graph
 from minirnn.exchange.weights import KERAS, OUR_ORDER, cell_params
-from minirnn.files.npz import write
+from minirnn.files.atomic import write
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.elementwise import Activation, Dropout

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from minirnn.files.atomic import write as write
+from minirnn.files.atomic import write
 from minirnn.protocol import Array
 
 VERSION = 1

@@ -64,7 +64,7 @@ class Bidirectional(Container):
         """The shape that each of the layers gets, and the shape of y."""
         u, v = (self.part_output(name, x) for name in self.parts)
         self._check_outputs(u, v)
-        y = v if u is None else u
+        y = v if u is None or not isinstance(u[-1], int) else u
         if y is not None and self.merge == "concat" and isinstance(y[-1], int):
             y = (*y[:-1], 2 * y[-1])
         return dict.fromkeys(self.parts, x), y
@@ -74,7 +74,8 @@ class Bidirectional(Container):
             if shape is not None and len(shape) != 3:
                 text = checks.shape_text(shape)
                 raise ValueError(f"{name}: expected an output at every step (T, B, H), got {text}")
-        if u is not None and v is not None and u[-1] != v[-1]:
+        sizes = {shape[-1] for shape in (u, v) if shape and isinstance(shape[-1], int)}
+        if u is not None and v is not None and len(sizes) > 1:
             raise ValueError(
                 f"backward_layer: expected as many features as forward_layer has, {u[-1]}, "
                 f"got {v[-1]}"
