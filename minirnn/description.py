@@ -16,16 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.protocol import Shape, optional, output_shape
+from minirnn.protocol import Shape, is_layer, optional, output_shape
 
 # Arguments of the initial values only. They are neither kept nor shown nor saved.
 OF_INITIAL_VALUES = ("rng", "forget_bias")
 MISSING: Any = inspect.Parameter.empty
-
-
-def is_layer(value: Any) -> bool:
-    """Whether a value has the two functions of a layer."""
-    return hasattr(value, "forward") and hasattr(value, "backward") and not isinstance(value, type)
 
 
 def arguments(layer: Any) -> Iterator[tuple[inspect.Parameter, Any]]:

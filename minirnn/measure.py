@@ -17,7 +17,17 @@ from minirnn import checks
 from minirnn.layers.bidirectional import Bidirectional, reverse
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Array, Layer, Numbers, State, map_tree, named_leaves, optional, require
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Numbers,
+    State,
+    check_layer,
+    map_tree,
+    named_leaves,
+    optional,
+    require,
+)
 from minirnn.training.bptt import block_loss, bptt, truncated_bptt
 from minirnn.training.rtrl import flat, step_jacobians
 
@@ -44,6 +54,7 @@ def trace(
     A layer of your own is traced if it has ``state_names`` and ``zero_state``; its gates are shown
     if it has ``gate_values``, and "da_..." if its parameters include a bias ``b``.
     """
+    check_layer(model)
     if loss_fn is not None:
         checks.function(loss_fn, "loss_fn")
     x = checks.one_array(x, "x")
@@ -165,7 +176,7 @@ def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: A
 
 def gradient_norms(traced: dict[str, Array], name: str = "dh") -> Array:
     """``||dL/dh[t]||`` at every step (T,), over all sequences and units, of a ``trace``."""
-    if name not in traced:
+    if name not in checks.by_name(traced, "traced"):
         raise ValueError(f"name: expected one of {sorted(traced)}, got {name!r}")
     return np.sqrt(np.sum(traced[name] ** 2, axis=(1, 2)))
 
@@ -183,8 +194,9 @@ def jacobians(layer: Layer, x: Numbers, state: State = None) -> Jacobians:
 
     The state is taken as a whole: for an LSTM (h, c) together.
     """
-    x = checks.numbers(x, "x")
-    if x.ndim < 2 or x.shape[1] != 1:
+    check_layer(layer, "layer")
+    x = checks.one_array(x, "x")
+    if x.ndim < 2 or len(x) < 1 or x.shape[1] != 1:
         raise ValueError(f"x: expected a single sequence (T, 1, ...), got shape {x.shape}")
     if state is None:
         state = require(layer, "zero_state", "jacobians")(1)
@@ -213,7 +225,8 @@ def truncation_bias(
 
     g is the gradient of ``bptt``, g(k2) the mean of those of ``truncated_bptt``.
     """
-    x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
+    x, target = checks.one_array(x, "x"), checks.numbers(target, "target")
+    k2s = [checks.size(k2, "k2s") for k2 in k2s]
     _, full, _ = bptt(model, loss_fn, x, target, training=False)
     exact, biases = flat(list(full.values())), []
     for k2 in k2s:
@@ -228,7 +241,8 @@ def saturation(traced: dict[str, Array], gate: str, margin: float = 0.1) -> tupl
 
     Shut: below ``margin``; open: above ``1 - margin`` (Karpathy et al. 2015, figure 3).
     """
-    if gate not in traced:
+    margin = checks.number(margin, "margin", 0, 0.5)
+    if gate not in checks.by_name(traced, "traced"):
         raise ValueError(f"gate: expected one of {sorted(traced)}, got {gate!r}")
     values = traced[gate].reshape(-1, traced[gate].shape[-1])
     values = values[np.any(values != 0, axis=1)]  # not past the end

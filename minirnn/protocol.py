@@ -125,6 +125,17 @@ OPTIONAL: dict[str, Any] = {
 # of the same name; see ``minirnn.description``.
 
 
+def is_layer(value: Any) -> bool:
+    """Whether a value has the two functions of a layer."""
+    return hasattr(value, "forward") and hasattr(value, "backward") and not isinstance(value, type)
+
+
+def check_layer(value: Any, name: str = "model") -> None:
+    """Raise TypeError unless the value is a layer."""
+    if not is_layer(value):
+        raise TypeError(f"{name}: expected a layer, with forward and backward, got {value!r:.80}")
+
+
 def optional(layer: Any, name: str) -> Any:
     """An optional member of a layer, or what is assumed where the layer does not have it."""
     return getattr(layer, name, OPTIONAL[name])
@@ -229,6 +240,7 @@ def without_step(layer: Any) -> str:
 
 def check_streaming(model: Any) -> None:
     """Raise ValueError unless the model can take a sequence in pieces."""
+    check_layer(model)
     for part in optional(model, "parts").values():
         check_streaming(part)
     if not optional(model, "streams"):

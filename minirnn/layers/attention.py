@@ -68,7 +68,7 @@ class LuongAttention(Shown):
     ) -> None:
         self._set_sizes(query_size, memory_size, query_size, dtype)
         W_m = glorot_uniform(checks.generator(rng), memory_size, query_size)
-        self.params = {"W_m": W_m.astype(self.dtype)}
+        self._set_params({"W_m": W_m})
 
     def _set_sizes(
         self, query_size: int, memory_size: int, attention_size: int, dtype: DTypeLike
@@ -78,6 +78,14 @@ class LuongAttention(Shown):
         self.attention_size = checks.size(attention_size, "attention_size")
         self.dtype = checks.float_dtype(dtype)
 
+    def _set_params(self, initial: Grads) -> None:
+        self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
+        self.param_shapes = {name: p.shape for name, p in self.params.items()}
+
+    def _checked_params(self) -> Grads:
+        shapes = self.param_shapes
+        return dict(zip(shapes, checks.params(self, shapes), strict=True))
+
     def output_shape(self, x: Shape | None) -> Shape:
         """The shape of y for an x of this shape; see ``minirnn.protocol``."""
         fitting(x, ("S", "B", self.query_size))
@@ -85,8 +93,9 @@ class LuongAttention(Shown):
 
     def keys(self, m: Array) -> Array:
         """What the queries are compared with, computed once for a memory m: (T, B, A)."""
-        k = times(m, self.params["W_m"])
-        return k + self.params["b"] if "b" in self.params else k
+        p = self._checked_params()
+        k = times(m, p["W_m"])
+        return k + p["b"] if "b" in p else k
 
     def keys_backward(self, dk: Array, m: Array) -> tuple[Array, Grads]:
         """Returns dm, and the gradients of the parameters that the keys are computed with."""
@@ -94,7 +103,7 @@ class LuongAttention(Shown):
         grads = {"W_m": dW_m}
         if "b" in self.params:
             grads["b"] = db
-        return times(dk, self.params["W_m"].T), grads
+        return times(dk, self._checked_params()["W_m"].T), grads
 
     def look(
         self, q: Array, m: Array, k: Array, past_end: Array | None = None
@@ -188,22 +197,24 @@ class BahdanauAttention(LuongAttention):
         initial["v"] = glorot_uniform(rng, A, 1)[:, 0]
         if Q:  # with 0 there is no query, see pooling
             initial["W_q"] = glorot_uniform(rng, Q, A)
-        self.params = {name: p.astype(self.dtype) for name, p in initial.items()}
+        self._set_params(initial)
 
     def _score(self, q: Array, k: Array) -> tuple[Array, Array]:
         a = k.transpose(1, 0, 2)[None]  # (1, B, T, A)
-        u = np.tanh(times(q, self.params["W_q"])[:, :, None] + a if "W_q" in self.params else a)
-        return np.einsum("sbta,a->sbt", u, self.params["v"]), u
+        p = self._checked_params()
+        u = np.tanh(times(q, p["W_q"])[:, :, None] + a if "W_q" in p else a)
+        return np.einsum("sbta,a->sbt", u, p["v"]), u
 
     def _score_backward(
         self, de: Array, q: Array, k: Array, u: Array
     ) -> tuple[Array, Array, Grads]:
+        p = self._checked_params()
         dv = np.einsum("sbt,sbta->a", de, u)
-        da = de[..., None] * self.params["v"] * (1 - u * u)
+        da = de[..., None] * p["v"] * (1 - u * u)
         dk, dqW = da.sum(axis=0).transpose(1, 0, 2), da.sum(axis=2)
-        if "W_q" not in self.params:
+        if "W_q" not in p:
             return q, dk, {"v": dv}
-        return times(dqW, self.params["W_q"].T), dk, {"v": dv, "W_q": weight_gradients(dqW, q)[0]}
+        return times(dqW, p["W_q"].T), dk, {"v": dv, "W_q": weight_gradients(dqW, q)[0]}
 
 
 def masked_softmax(e: Array, past_end: Array | None = None) -> Array:

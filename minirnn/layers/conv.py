@@ -65,12 +65,13 @@ class CausalConv(Stateless):
 
     def _taps(self, T: int) -> Iterator[tuple[int, int, Array]]:
         """Each tap's weights, and how far it looks back, as far as that is within T steps."""
+        W, _ = self._checked_params()
         for k in range(min(self.kernel_size, 1 + (T - 1) // self.dilation)):
-            yield k, k * self.dilation, self.params["W"][k]
+            yield k, k * self.dilation, W[k]
 
     def _forward(self, x: Array, training: bool, rng: Seed) -> tuple[Array, Array]:
         y = np.empty((*x.shape[:2], self.out_features), self.dtype)
-        y[...] = self.params["b"]
+        y[...] = self._checked_params()[1]
         for _, back, W in self._taps(len(x)):
             y[back:] += times(x[: len(x) - back], W)
         return y, x
@@ -82,3 +83,7 @@ class CausalConv(Stateless):
             (dW[k],) = weight_gradients(dy[back:], x[: len(x) - back])
         (db,) = weight_gradients(dy, 1)
         return dx, {"W": dW, "b": db}
+
+    def _checked_params(self) -> list[Array]:
+        D, H = self.in_features, self.out_features
+        return checks.params(self, {"W": (self.kernel_size, D, H), "b": (H,)})
