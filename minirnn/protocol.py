@@ -230,6 +230,14 @@ def keep_drawn(layer: Any, state: State, final: State) -> State:
     return final if state is None and optional(layer, "draws_state") else state
 
 
+def without_drawn(layer: Any, state: State) -> State:
+    """The state with None in place of what ``forward`` has drawn."""
+    parts = optional(layer, "parts")
+    if parts and isinstance(state, (list, tuple)):
+        return [without_drawn(*of_part) for of_part in zip(parts.values(), state, strict=True)]
+    return None if optional(layer, "draws_state") else state
+
+
 def without_step(layer: Any) -> str:
     """The kind of a part that has no one-step function; empty if all have one."""
     for part in optional(layer, "parts").values():

@@ -40,6 +40,7 @@ from minirnn.protocol import (
     map_tree,
     optional,
     require,
+    without_drawn,
     zero_state,
 )
 
@@ -217,6 +218,7 @@ class Seq2Seq(Container):
         """The memory, the decoder's first state, and the cache of the encoder."""
         with self.at("encoder") as encoder:
             m, s, cache = encoder.forward(source, None, lengths, training, rng)
+        s = without_drawn(self.parts["encoder"], s)  # a mask is no memory of the source
         past_end = None if lengths is None else padding(np.asarray(lengths), len(m))
         memory = Memory(m, self.attention.keys(m) if self.attention else None, past_end)
         like = zero_state(self.parts["decoder"], m.shape[1])

@@ -76,6 +76,16 @@ def test_one_mask_for_all_steps_of_a_decoder(attention):
     assert report.ok, report
 
 
+def test_a_mask_in_an_encoder_is_not_handed_to_the_decoder():
+    tokens = np.random.default_rng(0).integers(0, 5, (3, 2))
+    encoder = mr.Sequential(
+        mr.Embedding(5, 2), mr.Dropout(0.5, True), mr.GRU(2, 3), mr.Dropout(0.5, True)
+    )
+    model = mr.Seq2Seq(encoder, mr.Embedding(5, 2), mr.GRU(2, 3), mr.Linear(3, 5))
+    report = mr.gradcheck(model, (tokens, tokens), training=True)
+    assert report.ok, report
+
+
 def test_a_mask_that_is_handed_on_has_a_gradient():
     model = mr.Sequential(mr.RNN(4, 3, rng=0), mr.Dropout(0.5, per_sequence=True))
     for lengths in (None, [6, 0, 3]):
