@@ -136,9 +136,9 @@ def _has_gaps(value: Any, depth: int = 8) -> bool:
     if isinstance(value, np.ma.MaskedArray):
         return True
     # Columns of pandas, if they are not NumPy's own, and of Polars and Arrow, by their own words.
-    dtypes = np.ravel(getattr(value, "dtypes", getattr(value, "dtype", None)))
+    own: Any = getattr(value, "dtypes", getattr(value, "dtype", None))
     missing = getattr(value, "isna", None)
-    if callable(missing) and not all(isinstance(dtype, np.dtype) for dtype in dtypes):
+    if callable(missing) and not all(isinstance(dtype, np.dtype) for dtype in np.ravel(own)):
         return bool(np.any(missing()))
     missing = getattr(value, "null_count", 0)
     return bool(np.any(missing() if callable(missing) else missing))
