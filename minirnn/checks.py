@@ -45,17 +45,19 @@ def path(value: Any, name: str) -> str:
 
 
 def number(
-    value: Any, name: str, low: float = -np.inf, high: float = np.inf, low_included: bool = True
-) -> float:
-    """A finite number between ``low`` and ``high``."""
+    value: Any, name: str, low: float = -np.inf, high: float = np.inf, low_included: bool = True,
+    finite: bool = True,
+) -> float:  # fmt: skip
+    """A number between ``low`` and ``high``; infinity only with ``finite=False``."""
     try:
         result = float(value + 0)  # the text "0.1" is not a number
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name}: expected a number, got {value!r:.80}") from None
     inside = (low <= result if low_included else low < result) and result <= high
-    if not (np.isfinite(result) and inside):
+    if not inside or (finite and np.isinf(result)):  # NaN is not inside
+        expected = "a finite number" if finite else "a number"
         bounds = f"{'[' if low_included else '('}{low:g}, {high:g}]"
-        raise ValueError(f"{name}: expected a finite number in {bounds}, got {value!r}")
+        raise ValueError(f"{name}: expected {expected} in {bounds}, got {value!r}")
     return result
 
 
@@ -104,19 +106,53 @@ def shape_text(shape: Iterable[Any]) -> str:
 
 
 def numbers(value: Any, name: str, kinds: str = "biuf") -> NDArray[Any]:
-    """An array of numbers of the given kinds (``numpy.dtype.kind``), by default all real ones."""
-    try:
-        result = np.asarray(value)
-    except ValueError as error:
-        got = type(value).__name__
-        raise ValueError(f"{name}: expected an array of numbers, got {got} ({error})") from None
-    if result.size == 0 and isinstance(value, (list, tuple)):
-        result = result.astype(np.int64)  # to NumPy an empty list holds floats
+    """An array of numbers of the given kinds (``numpy.dtype.kind``), by default all real ones.
+
+    What marks some of its numbers as missing is refused, since NumPy would lose the mark.
+    """
+    result = value if type(value) is np.ndarray else _as_array(value, name)
     if result.dtype.kind not in kinds:
         expected = {"iu": "whole numbers", "biuf": "real numbers"}.get(kinds, "numbers")
         got = f"{result.dtype} ({type(value).__name__})"
         raise TypeError(f"{name}: expected {expected}, got {got}")
     return result
+
+
+WITHOUT_GAPS = {int, float, bool, np.ndarray, np.float64, np.float32, np.int64}
+
+
+def _as_array(value: Any, name: str) -> NDArray[Any]:
+    got = type(value).__name__
+    if _has_gaps(value):
+        raise TypeError(
+            f"{name}: expected numbers without gaps, got {got} with missing values or a mask; put "
+            "numbers there, and say which ones count with the argument mask of the loss"
+        )
+    try:
+        result = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        why = ", whose parts differ in shape" if "inhomogeneous" in str(error) else ""
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name}: expected an array of numbers, got {got}{why}") from None
+    if result.size == 0 and isinstance(value, (list, tuple)):
+        result = result.astype(np.int64)  # to NumPy an empty list holds floats
+    return result
+
+
+def _has_gaps(value: Any, depth: int = 8) -> bool:
+    """Whether a value is a masked array, has one in it, or is a column with missing values."""
+    if isinstance(value, (list, tuple)):
+        plain = set(map(type, value)) <= WITHOUT_GAPS  # a fast answer for long lists
+        return not plain and depth > 0 and any(_has_gaps(v, depth - 1) for v in value)
+    if isinstance(value, np.ma.MaskedArray):
+        return True
+    # Columns of pandas, if they are not NumPy's own, and of Polars and Arrow, by their own words.
+    own: Any = getattr(value, "dtypes", getattr(value, "dtype", None))
+    missing = getattr(value, "isna", None)
+    if callable(missing) and not all(isinstance(dtype, np.dtype) for dtype in np.ravel(own)):
+        return bool(np.any(missing()))
+    missing = getattr(value, "null_count", 0)
+    return bool(np.any(missing() if callable(missing) else missing))
 
 
 def one_array(value: Any, name: str) -> NDArray[Any]:

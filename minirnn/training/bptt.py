@@ -16,14 +16,27 @@ be checked by finite differences. The state itself is carried through the whole 
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minirnn import checks
+from minirnn.description import is_layer
 from minirnn.padding import padding
-from minirnn.protocol import Array, Layer, Numbers, Seed, State, check_streams, no_cache
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Numbers,
+    Seed,
+    State,
+    check_streaming,
+    check_streams,
+    keep_drawn,
+    no_cache,
+)
 from minirnn.training.losses import Loss
 
 Result: TypeAlias = tuple[float, dict[str, Array], State]  # loss, gradients, final state
@@ -37,13 +50,37 @@ def bptt(
 
     model: a layer; its ``forward`` takes x, state, lengths, training and rng.
     loss_fn: ``loss_fn(y, target)`` or ``loss_fn(y, target, mask=mask)``, returning loss and dy.
+        It is given a mask only where one is needed.
     lengths: (B,). If the model's output is a sequence (T, B, K) and there is no mask, the steps
         past each sequence's end do not count.
+
+    Raises TypeError for a model, a loss or a result of the loss that is none, and ValueError for a
+    batch in which no target counts.
     """
-    y, state, cache = model.forward(x, state, lengths, training, rng)
-    loss, dy = block_loss(loss_fn, y, target, lengths, mask)
-    _, _, grads = model.backward(dy, cache)
+    check_model(model, loss_fn)
+    loss, grads, state, n = batch_gradients(
+        model, loss_fn, x, target, state, lengths, mask, training, rng
+    )
+    if n == 0:
+        name = "lengths" if mask is None else "mask"
+        raise ValueError(f"{name}: expected at least one target that counts, got none")
     return loss, grads, state
+
+
+def batch_gradients(
+    model: Layer, loss_fn: Loss, x: Numbers, target: Numbers, state: State, lengths: Any,
+    mask: Numbers | None, training: bool = True, rng: Seed = None,
+) -> tuple[float, dict[str, Array], State, float]:  # fmt: skip
+    """What ``bptt`` returns, and the number of targets that count. If it is 0, there are no
+    gradients."""
+    y, state, cache = model.forward(x, state, lengths, training, rng)
+    mask = mask_of(y, lengths, mask)
+    n = number_of_targets(y, target, mask)
+    if n == 0:
+        return 0.0, {}, state, n
+    loss, dy = loss_and_gradient(loss_fn, y, target, mask, x)
+    _, _, grads = model.backward(dy, cache)
+    return loss, grads, state, n
 
 
 def truncated_bptt(
@@ -58,8 +95,11 @@ def truncated_bptt(
     BPTT, ``k1 = k2`` the usual chunks (a shorter last one still goes back k2 steps), ``k1 = 1`` the
     online form. The parameters may be changed between two blocks: each window is computed with the
     parameters of its time, at the cost of running forward over k2 steps instead of k1. A block in
-    which no target counts is left out.
+    which no target counts is left out. loss_fn: as for ``bptt``.
+
+    Raises ValueError for a model that needs the whole sequence at once.
     """
+    check_model(model, loss_fn)
     k1, k2 = checks.size(k1, "k1"), checks.size(k2, "k2")
     if k2 < k1:
         raise ValueError(f"k2: expected at least k1 = {k1}, got {k2}")
@@ -83,15 +123,17 @@ def truncated_bptt(
                 part = np.clip(ends - first, 0, last - first)
                 y, final, cache = model.forward(x[first:last], final, part, training, rng)
                 runs.append((y, cache))
+                if first == begin:  # the next window may begin here too: with the same masks
+                    state = keep_drawn(model, state, final)
             if last == later:
                 kept = final
         if counts[block:end].any():
             y = np.concatenate([y for y, _ in runs])
             dy, own = np.zeros_like(y), slice(block - begin, None)
-            loss: Any
-            loss, dy[own] = loss_fn(y[own], target[block:end], mask=counts[block:end])
+            part_mask = None if counts[block:end].all() else counts[block:end]
+            loss, dy[own] = loss_and_gradient(loss_fn, y[own], target[block:end], part_mask, x)
             yield loss, _backward(model, runs, dy), final
-        begin, state = later, kept
+        begin, state = later, state if later == begin else kept
 
 
 def _backward(model: Layer, runs: list[tuple[Array, Any]], dy: Array) -> dict[str, Array]:
@@ -106,29 +148,126 @@ def _backward(model: Layer, runs: list[tuple[Array, Any]], dy: Array) -> dict[st
 
 
 def evaluate(
-    model: Layer, loss_fn: Loss, batches: Iterable[tuple[Any, ...]], stateful: bool = False
-) -> float:
-    """The mean loss over batches ``(x, target, lengths, mask)``.
+    model: Layer, loss_fn: Loss, batches: Iterable[tuple[Any, ...]], stateful: bool = False,
+    name: str = "batches",
+) -> float:  # fmt: skip
+    """The mean loss over all targets of the batches ``(x, target, lengths, mask)`` that count.
 
-    Each batch counts by its number of sequences, each piece of a stream by its number of steps.
+    It does not depend on how the targets are shared out among the batches, since the loss of each
+    batch counts by its ``number_of_targets``. stateful: as in ``fit``.
+
+    Raises ValueError, with the ``name`` of the batches, if no target counts, and for ``stateful``
+    with a model that needs the whole sequence at once.
     """
-    total, rows, state = 0.0, 0, None
+    check_model(model, loss_fn)
+    if stateful:
+        check_streaming(model)
+    total, number, state = 0.0, 0.0, None
     for x, target, lengths, mask in batches:
         with no_cache():
             y, final, _ = model.forward(x, state, lengths)
-        loss, _ = block_loss(loss_fn, y, target, lengths, mask)
         state = final if stateful else None
-        n = len(y) if stateful or y.ndim < 3 else y.shape[1]
-        total, rows = total + n * loss, rows + n
-    return total / rows
+        mask = mask_of(y, lengths, mask)
+        n = number_of_targets(y, target, mask)
+        if n != 0:
+            total += n * loss_and_gradient(loss_fn, y, target, mask, x)[0]
+            number += n
+    if number == 0:
+        raise ValueError(f"{name}: {NO_TARGETS}")
+    return total / number
+
+
+NO_TARGETS = (
+    "expected at least one target that counts, but lengths or masks leave out all of all batches"
+)
 
 
 def block_loss(
     loss_fn: Loss, y: Array, target: Any, lengths: Any, mask: Numbers | None
 ) -> tuple[Any, Array]:
     """Loss and dy of an output y. Without a mask, all steps up to each sequence's end count."""
+    return loss_and_gradient(loss_fn, y, target, mask_of(y, lengths, mask))
+
+
+def mask_of(y: Array, lengths: Any, mask: Numbers | None) -> Numbers | None:
+    """The mask, or (T, B) the steps up to each sequence's end; None where all targets count."""
     if isinstance(lengths, tuple):  # of a sequence-to-sequence model: the second are of its output
         lengths = lengths[1]
-    if mask is None and lengths is not None and y.ndim == 3:
-        mask = ~padding(checks.lengths(lengths, *y.shape[:2]), len(y))
-    return loss_fn(y, target) if mask is None else loss_fn(y, target, mask=mask)
+    if mask is not None or lengths is None or y.ndim != 3:
+        return mask
+    past_end = padding(checks.lengths(lengths, *y.shape[:2]), len(y))
+    return ~past_end if past_end.any() else None
+
+
+def number_of_targets(y: Array, target: Any, mask: Numbers | None) -> float:
+    """How many targets count: by which a batch weighs in the mean over several batches.
+
+    With a mask it is the sum of the mask, once for each number that the target holds there. Without
+    one it is the number of all numbers in the target; if the target is no array, the number of
+    steps or sequences in y.
+    """
+    shape = np.shape(target) if hasattr(target, "__array__") or isinstance(target, list) else ()
+    shape = shape or y.shape[:-1]
+    if mask is None:
+        return float(math.prod(shape))
+    mask = checks.numbers(mask, "mask")
+    return float(np.sum(mask, dtype=np.float64)) * math.prod(shape[mask.ndim :])
+
+
+def loss_and_gradient(
+    loss_fn: Loss, y: Array, target: Any, mask: Numbers | None, x: Any = None
+) -> tuple[float, Array]:
+    """What a loss returns, checked. A loss without an argument ``mask`` is right where no mask is
+    needed."""
+    try:
+        result = loss_fn(y, target) if mask is None else loss_fn(y, target, mask=mask)
+    except TypeError:
+        if mask is None or takes_mask(loss_fn):
+            raise
+        name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
+        raise TypeError(
+            f"loss_fn: expected one that takes mask, since not all targets count; got {name}"
+        ) from None
+    except ValueError as error:
+        if not batch_first(x, y, target):
+            raise
+        raise ValueError(
+            f"{error}; x {np.shape(x)} and target {np.shape(target)} may be batch first, but time "
+            "comes first: (T, B, ...)"
+        ) from None
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(f"loss_fn: expected it to return (loss, dy), got {result!r:.80}")
+    loss: Any
+    loss, dy = result
+    if type(loss) is not float and (np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiub"):
+        raise TypeError(f"loss_fn: expected one real number as loss, got {loss!r:.80}")
+    if np.shape(dy) != y.shape:
+        raise ValueError(
+            f"loss_fn: expected dy of shape {checks.shape_text(y.shape)}, like y, got "
+            f"{checks.shape_text(np.shape(dy))}"
+        )
+    return loss, dy
+
+
+def takes_mask(loss_fn: Any) -> bool:
+    """Whether a loss can be called with ``mask=``."""
+    try:
+        inspect.signature(loss_fn).bind(None, None, mask=None)
+    except TypeError:
+        return False
+    except ValueError:  # written in C: not known
+        return True
+    return True
+
+
+def batch_first(x: Any, y: Array, target: Any) -> bool:
+    """Whether a target fits an x whose first axis is that of the batch, and does not fit y."""
+    x, target = np.shape(x), np.shape(target)
+    return len(x) > 1 and len(target) > 0 and target[0] == x[0] != x[1] and y.shape[0] == x[1]
+
+
+def check_model(model: Any, loss_fn: Any) -> None:
+    """Raise TypeError unless the two are a layer and a function."""
+    if not is_layer(model):
+        raise TypeError(f"model: expected a layer, with forward and backward, got {model!r:.80}")
+    checks.function(loss_fn, "loss_fn")

@@ -11,8 +11,9 @@ pass through the running averages.
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,9 +21,10 @@ from minirnn import checks
 from minirnn.engine import threads
 from minirnn.engine.jit import in_any_order, jit
 from minirnn.engine.memory import for_kernels
-from minirnn.protocol import Array
+from minirnn.protocol import Array, quiet
 
 Arrays: TypeAlias = Mapping[str, Array]
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}  # what kernels are compiled for
 
 
 class Optimizer:
@@ -46,14 +48,21 @@ class Optimizer:
                 options.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(options)})"
 
+    @quiet
     def step(self, params: Arrays, grads: Arrays) -> None:
-        """Change every parameter in place. ``grads`` has the keys and shapes of ``params``."""
+        """Change every parameter in place. ``grads`` has the keys and shapes of ``params``.
+
+        Raises TypeError for what is no array of float32 or float64, and ValueError for arrays that
+        do not fit, are constant, or stand under two names: such a parameter would move twice.
+        """
         params, grads = checks.by_name(params, "params"), checks.by_name(grads, "grads")
         if params.keys() != grads.keys():
-            odd = sorted(params.keys() ^ grads.keys())
+            odd = sorted(map(str, params.keys() ^ grads.keys()))
             raise ValueError(f"grads: expected the names of params, but only one of them has {odd}")
         for name, p in params.items():
             self._check(name, p, grads[name])
+        check_each_once(params, "params")
+        check_each_once(grads, "grads")
         self.steps += 1
         for name, p in params.items():
             if name not in self.state:
@@ -63,13 +72,9 @@ class Optimizer:
             threads.in_pieces(self.update, p, grads[name], *self.state[name].values())
 
     def _check(self, name: str, p: Array, g: Array) -> None:
-        if np.shape(g) != p.shape:
-            expected, got = checks.shape_text(p.shape), checks.shape_text(np.shape(g))
-            raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
-        if p.dtype.kind != "f":
-            raise ValueError(f"params[{name!r}]: expected real numbers, got {p.dtype}")
-        if not p.flags.writeable:
-            raise ValueError(f"params[{name!r}]: expected an array to change, got a constant")
+        right = type(p) is type(g) is np.ndarray and p.dtype in FLOATS and g.dtype in FLOATS
+        if not (right and g.shape == p.shape and p.flags.writeable):
+            self._look_closer(name, p, g)
         for slot, a in self.state.get(name, {}).items():
             if a.shape != p.shape or a.dtype != p.dtype:
                 expected, got = (f"{checks.shape_text(m.shape)} {m.dtype}" for m in (a, p))
@@ -79,6 +84,40 @@ class Optimizer:
                 )
             if not a.flags.writeable:
                 raise ValueError(f"state[{name!r}]: expected arrays to change, got a constant")
+
+    def _look_closer(self, name: str, p: Array, g: Array) -> None:
+        check_array(p, "params", name)
+        check_array(g, "grads", name)
+        if p.dtype not in FLOATS:
+            if p.dtype.kind == "f":
+                raise TypeError(f"params[{name!r}]: expected float32 or float64, got {p.dtype}")
+            raise ValueError(f"params[{name!r}]: expected real numbers, got {p.dtype}")
+        if g.shape != p.shape:
+            expected, got = checks.shape_text(p.shape), checks.shape_text(g.shape)
+            raise ValueError(f"grads[{name!r}]: expected shape {expected}, got {got}")
+        if not p.flags.writeable:
+            raise ValueError(f"params[{name!r}]: expected an array to change, got a constant")
+
+
+def check_array(a: Any, where: str, name: str) -> None:
+    """Raise TypeError unless ``a`` is an array of real numbers, none of them masked."""
+    right = isinstance(a, np.ndarray) and a.dtype.kind in "fiub"
+    if not right or isinstance(a, np.ma.MaskedArray):
+        got = str(a.dtype) if type(a) is np.ndarray else type(a).__name__
+        raise TypeError(f"{where}[{name!r}]: expected an array of real numbers, got {got}")
+
+
+def check_each_once(arrays: Arrays, name: str) -> None:
+    """Raise ValueError if two names stand for one array, or for parts of it that overlap."""
+    owners = [id(a if a.base is None else a.base) for a in arrays.values()]  # of the memory
+    if len(set(owners)) == len(owners):
+        return
+    named = zip(owners, arrays, strict=True)
+    for (owner, one), (other, two) in itertools.combinations(named, 2):
+        if owner == other and np.shares_memory(arrays[one], arrays[two]):
+            raise ValueError(
+                f"{name}: expected different arrays, got one array twice: {one!r} and {two!r}"
+            )
 
 
 class SGD(Optimizer):
@@ -206,8 +245,10 @@ def step_decay(lr: float, every: int, factor: float = 0.5) -> Callable[[int], fl
 
 def clip_grad_value(grads: Arrays, limit: float) -> None:
     """Clip every entry of all gradients, in place, to +-limit. A NaN stays what it is."""
-    checks.number(limit, "limit", 0, low_included=False)
-    for g in checks.by_name(grads, "grads").values():
+    limit = checks.number(limit, "limit", 0, low_included=False, finite=False)
+    _check_gradients(grads)
+    _check_changeable(grads)
+    for g in grads.values():
         np.clip(g, -limit, limit, out=g)
 
 
@@ -215,19 +256,41 @@ def clip_grad_norm(grads: Arrays, max_norm: float) -> float:
     """Scale all gradients, in place, so that their joint norm is at most ``max_norm``.
 
     This keeps the direction (Pascanu et al. 2013). Returns the norm before. If that is not
-    finite, the gradients stay as they are, since no scale would make them right.
+    finite, the gradients stay as they are, since no scale would make them right; they also do with
+    an infinite ``max_norm``. Raises TypeError for gradients that are no arrays of float32 or
+    float64, ValueError for constant ones and for one array under two names.
     """
-    if max_norm is not np.inf:
-        checks.number(max_norm, "max_norm", 0, low_included=False)
-    checks.by_name(grads, "grads")
-    with np.errstate(over="ignore", invalid="ignore"):
+    max_norm = checks.number(max_norm, "max_norm", 0, low_included=False, finite=False)
+    _check_gradients(grads)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         norm = _norm(grads, 1.0)
-        if not np.isfinite(norm):  # perhaps only the squares overflowed: try a larger unit
-            norm = _norm(grads, max(float(np.max(np.abs(g))) for g in grads.values()))
-    if np.isfinite(norm) and norm > max_norm:
+        if not SMALLEST < norm < np.inf:  # perhaps only the squares: try another unit
+            largest = float(np.max([0.0, *(np.max(np.abs(g), initial=0) for g in grads.values())]))
+            norm = _norm(grads, largest) if np.isfinite(largest) else largest
+    if max_norm < norm < np.inf:
+        _check_changeable(grads)
         for g in grads.values():
             g *= max_norm / norm
     return norm
+
+
+SMALLEST = 1e-150  # the square of a smaller norm loses digits, or is 0
+
+
+def _check_gradients(grads: Any) -> None:
+    for name, g in checks.by_name(grads, "grads").items():
+        if type(g) is np.ndarray and g.dtype in FLOATS:  # the usual case, quickly
+            continue
+        check_array(g, "grads", name)
+        if g.dtype not in FLOATS:
+            raise TypeError(f"grads[{name!r}]: expected float32 or float64, got {g.dtype}")
+    check_each_once(grads, "grads")
+
+
+def _check_changeable(grads: Arrays) -> None:
+    for name, g in grads.items():
+        if not g.flags.writeable:
+            raise ValueError(f"grads[{name!r}]: expected an array to change, got a constant")
 
 
 def _norm(grads: Arrays, unit: float) -> float:

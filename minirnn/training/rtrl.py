@@ -30,7 +30,7 @@ from minirnn.protocol import (
     map_tree,
     zero_state,
 )
-from minirnn.training.bptt import Result
+from minirnn.training.bptt import Result, check_model, loss_and_gradient
 from minirnn.training.losses import Loss
 
 
@@ -41,18 +41,23 @@ def rtrl(
 
     x, target: sequences (T, B, ...). The result is that of ``truncated_bptt`` with k1 = 1 and
     k2 = T, up to rounding, so the sum over all steps is T times the gradient of ``bptt``.
+
+    Raises TypeError for a model with a state but without zero_state, and ValueError for one that
+    needs the whole sequence at once.
     """
+    check_model(model, loss_fn)
     x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     check_streams(model, x, target)
     T, B = x.shape[:2]
     state = zero_state(model, B) if state is None else state
-    model.forward(x[:1], state)  # raises an error that names what does not fit
+    _, final, _ = model.forward(x[:1], state)  # raises an error that names what does not fit
+    if len(leaves(final)) != len(leaves(state)):
+        raise TypeError(f"model: {type(model).__name__} has no zero_state, which rtrl needs")
     n, p = (sum(a.size for a in arrays) for arrays in (leaves(state), model.params.values()))
     P = np.zeros((B, n // B, p))
     for t in range(T):
         y, final, _ = model.forward(x[t : t + 1], state)
-        loss: Any
-        loss, dy = loss_fn(y, target[t : t + 1])
+        loss, dy = loss_and_gradient(loss_fn, y, target[t : t + 1], None, x)
         dw = np.zeros(p)
         for b in range(B):
             row = slice(b, b + 1)

@@ -1,5 +1,6 @@
 """A training that was stopped, or killed, goes on to the same bits; Ctrl-C keeps what is best."""
 
+import functools
 import random
 import signal
 import subprocess
@@ -160,6 +161,7 @@ def pressing(at, press):
     """The loss, with Ctrl-C pressed at its call number ``at``."""
     calls = []
 
+    @functools.wraps(mr.mse)  # so that to ``fit`` it is the same loss
     def loss_fn(y, target):
         calls.append(1)
         if len(calls) == at:

@@ -76,6 +76,23 @@ def test_one_mask_for_all_steps_of_a_decoder(attention):
     assert report.ok, report
 
 
+@pytest.mark.parametrize("k1, k2", [(1, 1), (2, 2), (2, 3), (1, 6), (2, 6), (3, 5)])
+def test_one_mask_for_all_windows_of_truncated_bptt(k1, k2):
+    seen = []
+
+    class Spy(mr.Activation):
+        def forward(self, x, *rest):
+            seen.append(x)
+            return super().forward(x, *rest)
+
+    drop = mr.Dropout(0.5, per_sequence=True)
+    model = mr.Checkpoint(mr.Sequential(drop, mr.Checkpoint(Spy("relu"), 1)), 2)
+    ones = np.ones((6, 3, 40))
+    for _ in mr.truncated_bptt(model, mr.mse, ones, ones, k1, k2):
+        pass
+    assert len({row.tobytes() for piece in seen for row in piece != 0}) == 1
+
+
 def test_a_mask_in_an_encoder_is_not_handed_to_the_decoder():
     tokens = np.random.default_rng(0).integers(0, 5, (3, 2))
     encoder = mr.Sequential(
