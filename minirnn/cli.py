@@ -195,7 +195,8 @@ class Waiting(Settings):
     pictures: list[Callable[[], None]]
 
     def draw(self, picture: Callable[..., None], *arguments: Any) -> None:
-        self.pictures.append(functools.partial(super().draw, picture, *arguments))
+        if self.out is not None:
+            self.pictures.append(functools.partial(super().draw, picture, *arguments))
 
 
 def run_seeds(
@@ -215,7 +216,7 @@ def run_seeds(
     try:
         for seed in seeds:
             settings = Waiting(seed, None if runs else out, arguments.epochs, arguments.quick, None)
-            settings.pictures = [] if runs else pictures
+            settings.pictures = pictures
             runs.append(run(settings, **options))
             seconds = time.perf_counter() - started
             note = f"{in_words(seeds[: len(runs)])}, {seconds:.{0 if seconds > 9 else 1}f} s"

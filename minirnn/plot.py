@@ -57,11 +57,37 @@ def style() -> None:
 
 
 def _axes(ax: Axes | None, width: float = 7, height: float = 4) -> Axes:
-    if ax is None:
-        import matplotlib.pyplot as plt  # only here, since importing it takes a while
+    import matplotlib.axes  # only here, since importing it takes a while
 
-        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    if not isinstance(ax, matplotlib.axes.Axes):
+        raise TypeError(f"ax: expected an Axes of matplotlib or None, got {ax!r:.80}")
     return ax
+
+
+def _rows(value: Any, name: str) -> dict[str, Array]:
+    """Numbers (N,) by label, as a picture's argument ``name`` must hold them."""
+    if not isinstance(value, Mapping) or not value:
+        got = "none" if isinstance(value, Mapping) else type(value).__name__
+        raise TypeError(f"{name}: expected a dictionary of label to (N,), got {got}")
+    rows = {str(label): checks.floats(row, f"{name}[{label!r}]") for label, row in value.items()}
+    for label, row in rows.items():
+        if row.ndim != 1:
+            got = checks.shape_text(row.shape)
+            raise ValueError(f"{name}[{label!r}]: expected shape (N,), got {got}")
+    return rows
+
+
+def _texts(value: Any, name: str, T: int | None = None) -> list[str]:
+    """What is written at the steps, one text a step."""
+    if not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"{name}: expected a list, got {type(value).__name__}")
+    if T is not None and len(value) != T:
+        raise ValueError(f"{name}: expected {T}, one a step, got {len(value)}")
+    return [str(text) for text in value]
 
 
 def save(ax: Axes | Figure, path: str | os.PathLike[str]) -> None:
@@ -88,10 +114,24 @@ def curves(
     log: bool = True, ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
     """Draw some lines over the same axis: label to (N,). x: (N,), 1 to N without it."""
+    return _curves(_rows(lines, "lines"), xlabel, ylabel, x, "x", log, ax)
+
+
+def _curves(
+    lines: dict[str, Array], xlabel: str, ylabel: str, x: Numbers | None, name: str,
+    log: bool = True, ax: Axes | None = None, first: int = 1,
+) -> Axes:  # fmt: skip
+    """The lines; x is the argument of that name, without it come the numbers from ``first`` on."""
+    at = None if x is None else np.asarray(x)
+    for label, values in lines.items():
+        if at is not None and at.shape != values.shape:
+            expected = f"{checks.shape_text(values.shape)}, as for {label!r}"
+            raise ValueError(
+                f"{name}: expected shape {expected}, got {checks.shape_text(at.shape)}"
+            )
     ax = _axes(ax)
     for k, (label, values) in enumerate(lines.items()):
-        values = checks.floats(values, label)
-        when = np.arange(1, len(values) + 1) if x is None else np.asarray(x)
+        when = first + np.arange(len(values)) if at is None else at
         every = max(1, len(values) // 12)
         style = {**STYLES[k % len(STYLES)], "markersize": 4, "linewidth": 1.4}
         ax.plot(when, values, label=label, markevery=(k * every // 5, every), **style)
@@ -108,35 +148,41 @@ def curves(
 
 def losses(histories: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     """Draw the loss after each epoch: label to (epochs,), ``history.loss`` for instance."""
-    return curves(histories, "epoch", "loss", ax=ax)
+    return _curves(_rows(histories, "histories"), "epoch", "loss", None, "", ax=ax)
 
 
 def gradient_norms(norms: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     """Draw ``||dL/dh[t]||`` over time: label to (T,), from ``measure.gradient_norms``."""
-    steps = np.arange(len(np.asarray(next(iter(norms.values())))))
-    return curves(norms, "step t", r"$\|\partial L/\partial h_t\|$", steps, ax=ax)
+    ylabel = r"$\|\partial L/\partial h_t\|$"
+    return _curves(_rows(norms, "norms"), "step t", ylabel, None, "", ax=ax, first=0)
 
 
 def jacobians(measured: Jacobians, ax: Axes | None = None) -> Axes:
     """Draw how the last state depends on earlier ones, and the bound (``measure.jacobians``)."""
+    if not hasattr(measured, "norms") or not hasattr(measured, "bounds"):
+        got = type(measured).__name__
+        raise TypeError(f"measured: expected what measure.jacobians returns, got {got}")
     lines = {"norm of the product": measured.norms, "product of the norms": measured.bounds}
-    steps = np.arange(len(measured.norms))
-    ax = curves(lines, "step t", r"$\|\partial s_T/\partial s_t\|$", steps, ax=ax)
+    ylabel = r"$\|\partial s_T/\partial s_t\|$"
+    ax = _curves(_rows(lines, "measured"), "step t", ylabel, None, "", ax=ax, first=0)
     ax.axhline(1, color="grey", linewidth=0.8)
     return ax
 
 
 def truncation_bias(k2s: Numbers, biases: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     """Draw the relative error of truncated gradients: label to (N,), for k2s (N,)."""
-    return curves(biases, "steps back, k2", r"$\|g_{k2} - g\|\,/\,\|g\|$", k2s, ax=ax)
+    ylabel = r"$\|g_{k2} - g\|\,/\,\|g\|$"
+    k2s = checks.floats(k2s, "k2s")
+    return _curves(_rows(biases, "biases"), "steps back, k2", ylabel, k2s, "k2s", ax=ax)
 
 
 def saturation(shut: Numbers, open_: Numbers, ax: Axes | None = None) -> Axes:
     """Draw each unit by how often its gate is shut and open (``measure.saturation``)."""
+    shut = checks.array(shut, "shut", ("H",), np.float64)
+    open_ = checks.array(open_, "open_", shut.shape, np.float64)
     ax = _axes(ax, 4, 4)
     ax.plot([0, 1], [1, 0], color="grey", linewidth=0.8)
-    points = np.asarray(shut), np.asarray(open_)
-    ax.scatter(*points, s=18, color=STYLES[1]["color"], alpha=0.7, clip_on=False)
+    ax.scatter(shut, open_, s=18, color=STYLES[1]["color"], alpha=0.7, clip_on=False)
     ax.set(xlabel="share of steps shut", ylabel="share of steps open", xlim=(0, 1), ylim=(0, 1))
     ax.set_aspect("equal")
     return ax
@@ -153,15 +199,14 @@ def heat(
     """
     values = checks.array(values, "values", ("T", "H"), np.float64)
     T, H = values.shape
+    texts = None if tokens is None else _texts(tokens, "tokens", T)
     ax = _axes(ax, min(2 + 0.28 * T, 14), min(1.2 + 0.16 * H, 8))
     size = np.abs(values).max()
     limits = {"vmin": -size, "vmax": size} if values.min() < 0 else {"vmin": 0}
     image = ax.imshow(values.T, aspect="auto", cmap="gray", interpolation="nearest", **limits)
     ax.figure.colorbar(image, ax=ax, label=label)
-    if tokens is not None:
-        if len(tokens) != T:
-            raise ValueError(f"tokens: expected {T}, one a step, got {len(tokens)}")
-        ax.set_xticks(range(T), [str(token) for token in tokens])
+    if texts is not None:
+        ax.set_xticks(range(T), texts)
     ax.set_xlabel("step" if tokens is None else "token at each step")
     ax.set_ylabel("unit")
     return ax
@@ -175,11 +220,19 @@ def gates(
 
     traced: name to (T, B, H), from ``mr.trace``. names: which to draw, of the letters in ``GATES``.
     """
-    ax = _axes(ax, 7, 2.6)
-    for k, name in enumerate(names):
-        if name not in traced or name not in GATES:
+    lines, texts = {}, None
+    for name in _texts(names, "names") or [""]:
+        if name not in checks.by_name(traced, "traced") or name not in GATES:
             raise ValueError(f"names: expected letters of {sorted(GATES)} in traced, got {name!r}")
-        values = traced[name][:, row, unit]
+        gate = checks.array(traced[name], f"traced[{name!r}]", ("T", "B", "H"), None)
+        for index, argument, n in ((row, "row", gate.shape[1]), (unit, "unit", gate.shape[2])):
+            if checks.size(index, argument, -n) >= n:
+                raise ValueError(f"{argument}: expected a whole number below {n}, got {index}")
+        lines[name] = gate[:, row, unit]
+    if tokens is not None:
+        texts = _texts(tokens, "tokens", len(gate))
+    ax = _axes(ax, 7, 2.6)
+    for k, (name, values) in enumerate(lines.items()):
         every = (k * max(1, len(values) // 40), max(1, len(values) // 8))
         look: dict[str, Any] = {
             "marker": "osvD^"[k % 5],
@@ -188,8 +241,8 @@ def gates(
             "linewidth": 1.4,
         }
         ax.plot(values, label=name, color=GATES[name], **look)
-    if tokens is not None:
-        ax.set_xticks(range(len(tokens)), [str(token) for token in tokens])
+    if texts is not None:
+        ax.set_xticks(range(len(texts)), texts)
     else:
         ax.locator_params(axis="x", integer=True)
     ax.set(xlabel="step t" if tokens is None else "token at each step", ylabel=f"unit {unit}")
@@ -202,12 +255,16 @@ def error_map(errors: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
 
     Black is wrong (1 or more), white is right (1e-8 or less), on a logarithmic scale.
     """
-    values = np.array([checks.floats(row, label) for label, row in errors.items()])
+    rows = _rows(errors, "errors")
+    T = len(next(iter(rows.values())))
+    for label, row in rows.items():
+        checks.array(row, f"errors[{label!r}]", (T or 1,), None)
+    values = np.array(list(rows.values()))
     ax = _axes(ax, 2.4 + 0.4 * values.shape[1], 0.8 + 0.2 * len(values))
     shown = np.log10(np.clip(values, 1e-8, 1))
     image = ax.imshow(shown, aspect="auto", cmap="gray_r", vmin=-8, vmax=0, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="relative error, power of 10")
-    ax.set_yticks(range(len(values)), list(errors))
+    ax.set_yticks(range(len(values)), list(rows))
     ax.set_xticks(range(values.shape[1]))
     ax.set_xlabel("the loss is that of step t alone")
     return ax
@@ -217,12 +274,13 @@ def attention(
     weights: Numbers, source: Sequence[Any], target: Sequence[Any], ax: Axes | None = None
 ) -> Axes:
     """Draw attention weights (S, T): which source each target token looked at; dark is 1."""
+    source, target = _texts(source, "source"), _texts(target, "target")
     weights = checks.array(weights, "weights", (len(target), len(source)), np.float64)
     ax = _axes(ax, 1.8 + 0.35 * len(source), 1.2 + 0.35 * len(target))
     image = ax.imshow(weights, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.8)
-    ax.set_xticks(range(len(source)), [str(token) for token in source])
-    ax.set_yticks(range(len(target)), [str(token) for token in target])
+    ax.set_xticks(range(len(source)), source)
+    ax.set_yticks(range(len(target)), target)
     ax.set_xlabel("source, read")
     ax.set_ylabel("target, written")
     return ax
@@ -236,6 +294,7 @@ def eigenvalues(W_h: Numbers, ax: Axes | None = None) -> Axes:
     W_h = checks.array(W_h, "W_h", ("H", "H"), np.float64)
     if W_h.shape[0] != W_h.shape[1]:
         raise ValueError(f"W_h: expected a square matrix, one gate's block, got {W_h.shape}")
+    checks.one_wrong("finite numbers", "W_h", W_h, ~np.isfinite(W_h))
     values, ax = np.linalg.eigvals(W_h), _axes(ax, 4.2, 4.2)
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="grey", linewidth=1)
@@ -252,6 +311,8 @@ def unrolled(model: Layer, x: Numbers, ax: Axes | None = None) -> Axes:
     outputs, arrows to the side are states, both with their shapes. model: a layer or a
     ``Sequential``.
     """
+    if not callable(getattr(model, "forward", None)):
+        raise TypeError(f"model: expected a layer, got {model!r:.80}")
     layers = model.layers if isinstance(model, Sequential) else (model,)
     values, states = [np.asarray(x)], []
     for layer in layers:
@@ -305,10 +366,20 @@ def forecast(
     time, actual: (N,), the truth. forecasts: label to (times, values). split: the time at which the
     training part ends, drawn as a vertical line.
     """
+    time, actual = _series(time, actual, "actual")
+    if not isinstance(forecasts, Mapping):
+        got = type(forecasts).__name__
+        raise TypeError(f"forecasts: expected label to (times, values), got {got}")
+    lines = {}
+    for label, pair in forecasts.items():
+        name = f"forecasts[{label!r}]"
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"{name}: expected (times, values), got {type(pair).__name__}")
+        lines[str(label)] = _series(*pair, name)
     ax = _axes(ax, 10, 4.5)
     ax.plot(time, actual, color="black", linewidth=1.6, label="actual")
-    for (label, (when, values)), style in zip(forecasts.items(), STYLES, strict=False):
-        every = max(1, len(values) // 150)
+    for k, (label, (when, values)) in enumerate(lines.items()):
+        every, style = max(1, len(values) // 150), STYLES[k % len(STYLES)]
         ax.plot(when, values, label=label, markersize=3.5, markevery=every, linewidth=1.2, **style)
     if split is not None:
         ax.axvline(split, color="grey", linewidth=1)
@@ -321,3 +392,12 @@ def forecast(
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, loc="upper left")
     return ax
+
+
+def _series(time: Any, values: Any, name: str) -> tuple[Array, Array]:
+    """Numbers (N,) and their times (N,), which may be dates."""
+    values, time = checks.floats(values, name), np.asarray(time)
+    if values.ndim != 1 or time.shape != values.shape:
+        got = f"{checks.shape_text(values.shape)} at {checks.shape_text(time.shape)}"
+        raise ValueError(f"{name}: expected values (N,) at times (N,), got {got}")
+    return time, values

@@ -79,13 +79,11 @@ VALUES = {
     "a NumPy scalar": np.float32(0.5),
     "a flag": True,
     "not a number": float("nan"),
-    "infinity": np.inf,
     "a complex number": 1 + 2j,
     "text": "abc",
     "bytes": b"abc",
     "an empty tuple": (),
     "an empty list": [],
-    "an empty array": np.zeros((0, 3)),
     "an empty dictionary": {},
     "a dictionary": {"W": [1], "b": None},
     "a dictionary with a strange key": {(1, 2): 3},
@@ -184,7 +182,6 @@ CHANGES = {
     "texts": every(lambda a: a.astype(object).astype(str) if a.dtype.kind in "iufb" else {}),
     "objects": every(lambda a: filled(a.shape, Evil())),
     "masked": every(lambda a: np.ma.masked_array(a, np.ones(a.shape, bool))),
-    "one axis more": every(lambda a: a[None]),
     "no last entry": every(lambda a: a[..., :-1] if a.ndim else None),
     "transposed or none": every(lambda a: a.T if a.ndim > 1 and a.shape != a.T.shape else None),
     "twice": lambda found: (found, found),
@@ -220,8 +217,8 @@ def test_no_answer_ends_in_a_traceback(name):
     students = {**FUNCTIONS}
     students |= {text: lambda *_, v=value: v for text, value in VALUES.items()}
     students |= {text: lambda *a, c=c: c(solution(*a)) for text, c in CHANGES.items()}
-    for after in (1, 3, 6):
-        for text, value in (("zero", 0.0), ("a pair", ([], "a")), ("None", None)):
+    for after in (1, 4):
+        for text, value in (("zero", 0.0), ("a pair", ([], "a"))):
             change = lambda found, v=value: v  # noqa: E731
             students[f"{text} after {after} calls"] = later(solution, change, after)
         students[f"NaN after {after} calls"] = later(solution, CHANGES["NaN"], after)
