@@ -9,10 +9,9 @@ import pytest
 
 import minirnn as mr
 from minirnn import cli
-from minirnn.checking.catalogue import LAYERS, make
+from minirnn.checking.catalogue import LAYERS
 from minirnn.experiments import Settings
 from minirnn.files import npz
-from minirnn.protocol import without_step
 
 
 def run(capsys, *argv):
@@ -94,11 +93,6 @@ def test_gradcheck_by_the_complex_step_says_what_it_cannot_check(capsys, some_la
         "no function of one step, so not checked: Bidirectional\n3 of 3 layers ok\n"
     )
     assert "1e-12" in out and "1e-07" not in out
-
-
-def test_most_layers_have_a_complex_step():
-    with_step = [name for name in LAYERS if not without_step(make(name))]
-    assert len(with_step) >= 20 and "LSTM CIFG" in with_step
 
 
 def test_gradcheck_fails_loudly(capsys, monkeypatch, some_layers):
