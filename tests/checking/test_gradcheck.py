@@ -53,6 +53,11 @@ def test_the_complex_step_agrees_to_1e_12(name, lengths):
     assert report.ok, str(report)
 
 
+def test_most_layers_have_a_complex_step():
+    with_step = [name for name in LAYERS if not without_step(randomised(name))]
+    assert len(with_step) >= 20 and "LSTM CIFG" in with_step
+
+
 def all_gates():
     # One layer for each set of gates and parameters: a variant leaves some of the LSTM's out.
     for name in ("RNN", "LSTM peephole", "GRU after", "GRU before", "Linear", "GRU LSTM Linear"):
@@ -64,10 +69,11 @@ def all_gates():
             gates = getattr(own, "gates", ()) or ("all",)
             blocked = param[-1] in gates and len(gates) > 1
             for k, gate in enumerate(gates):
-                if not blocked:
-                    yield name, param, gate, k, len(gates)
-                elif gate == param[-1]:
-                    yield name, param, gate, 0, 1
+                case = (name, param, gate, 0, 1) if blocked else (name, param, gate, k, len(gates))
+                # The other gates of a cell in a model: as those of the cell alone.
+                slow = own is not layer and not blocked and k > 0
+                if not blocked or gate == param[-1]:
+                    yield pytest.param(*case, marks=[pytest.mark.slow] if slow else [])
 
 
 @pytest.mark.parametrize("name, param, gate, k, count", list(all_gates()))

@@ -72,7 +72,10 @@ def package(tmp_path_factory):
 
 
 def says(package, program):
-    environment = {**os.environ, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(package / "c")}
+    environment = {
+        **os.environ, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(package / "c"),
+        "NUMBA_OPT": "0",  # compiles in less time
+    }  # fmt: skip
     command = [sys.executable, "-c", program]
     done = subprocess.run(
         command, env=environment, cwd=package, capture_output=True, text=True, timeout=300

@@ -120,7 +120,7 @@ print(tile.VECTOR)
 """
     plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     for processor, vector in ((plain, 32), ({}, tile.VECTOR)):
-        given = os.environ | processor | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        given = os.environ | processor | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300)
         assert done.stdout.strip() == str(vector), done.stderr

@@ -44,8 +44,13 @@ def results(layer, x, lengths=None):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("T, B, D, H", SHAPES)
+@pytest.mark.parametrize(
+    "T, B, D, H, dtype",
+    [(*shape, "float32") for shape in SHAPES]
+    + [
+        pytest.param(*s, "float64", marks=[pytest.mark.slow] * (s is not SHAPES[0])) for s in SHAPES
+    ],
+)
 @pytest.mark.parametrize("cell", [mr.RNN, mr.LSTM, mr.GRU])
 def test_any_number_of_threads_gives_the_same_bits(cell, T, B, D, H, dtype, monkeypatch):
     layer, cuts, shares = cell(D, H, rng=0, dtype=dtype), [], threads.shares

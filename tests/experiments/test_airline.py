@@ -48,12 +48,6 @@ def test_both_pictures_are_drawn(quick):
         assert (out / name).stat().st_size > 20_000
 
 
-def test_the_same_seed_gives_the_same_figures(quick):
-    result, _ = quick
-    assert airline.run(Settings(quick=True)) == result
-    assert airline.run(Settings(seed=1, quick=True)) != result
-
-
 def test_nothing_of_the_test_months_reaches_the_training_or_the_free_run():
     months, y = series.load()
     spoiled = y.copy()

@@ -53,7 +53,7 @@ def test_sequential_is_its_layers_one_after_the_other():
 
 
 def test_sequential_parameters_cannot_be_assigned_in_vain():
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="does not support item assignment"):
         randomised("GRU LSTM Linear").params["2.W"] = np.zeros((2, 3))
 
 
