@@ -38,7 +38,7 @@ def read(path: Path | str, other: str | None = None) -> str:
         return data[begin:].decode("utf-8")
     except UnicodeDecodeError as error:
         where, reason = begin + error.start, error.reason
-    if other is not None and not begin and not IN_UTF8.search(data):
+    if other is not None and not IN_UTF8.search(data):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(other)
     raise ValueError(f"{path}: not UTF-8 at offset {where} ({reason})")

@@ -151,7 +151,9 @@ def test_where_there_are_no_locks_each_has_a_file_of_its_own(serve, tmp_path, mo
     assert (tmp_path / "f").read_bytes() == CONTENT
     assert (tmp_path / "f.part").read_bytes() == b"of another process"
     with pytest.raises(OSError):
-        files.download(serve(OK + b"\r\nabc"), tmp_path / "g", SHA, progress=False)
+        files.download(
+            serve(OK + b"Content-Length: 9\r\n\r\nabc"), tmp_path / "g", SHA, progress=False
+        )
     assert sorted(os.listdir(tmp_path)) == ["f", "f.part"]
 
 
@@ -239,17 +241,19 @@ def one_hole(data):
     data[483:495] = data[386:398]
 
 
-def holes_by_name(size):
-    """A file with holes in the words of another form of archive."""
-    words = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(size)}
+def with_words(**words):
+    """A file about which a later form of archive says more."""
     member = tarfile.TarInfo("aclImdb/train/pos/9_9.txt")
-    member.pax_headers, member.size = words, 512
+    member.pax_headers, member.size = {k.replace("_", "."): v for k, v in words.items()}, 512
     return member.tobuf(tarfile.PAX_FORMAT) + b"1\n0\n0\n".ljust(512, b"\0")
 
 
+HOLE = {"GNU_sparse_major": "1", "GNU_sparse_minor": "0"}
 HARMFUL = {
     "a hole": header(b"S", more=one_hole) + tar(IMDB),
-    "a hole by name": holes_by_name(100 << 30) + tar(IMDB),
+    "a large hole": with_words(**HOLE, GNU_sparse_realsize="100000000000") + tar(IMDB),
+    "a small hole": with_words(**HOLE, GNU_sparse_realsize="100") + tar(IMDB),
+    "a size below 0": with_words(size="-1024") + tar(IMDB),
     "a member of 100 GB": header(b"0", 100 << 30) + tar(IMDB),
     "less than nothing": header(b"0", 2**88 - 1000) + tar(IMDB),
     "a chain of long names": (header(b"L", 1, "././@LongLink") + b"a".ljust(512, b"\0")) * 5000,

@@ -18,6 +18,7 @@ def read(tmp_path, text):
     HEAD + FIRST + "2012-01-04,2,2,2,2.5\n",
     "\ufeff" + HEAD + FIRST + "2012-01-04,2,2,2,2.5",  # a mark of the byte order
     (HEAD + FIRST + "2012-01-04,2,2,2,2.5\n").replace("\n", "\r\n"),
+    (HEAD + FIRST + "2012-01-04,2,2,2,2.5\n").replace("\n", "\r"),
     "Close,Volume,Low,High,Open,Date\n4,9,3,2,1,2012-01-03\n\n2.5,9,2,2,2,2012-01-04\n",
     HEAD.replace(",", '","').replace("D", '"D').replace("e\n", 'e"\n') + FIRST +
     "2012-01-04,2,2,2,2.5\n",
@@ -57,6 +58,9 @@ def test_a_price_that_is_none_is_refused(price, tmp_path):
     (HEAD.replace("Low", "High") + FIRST, "line 1: .*columns"),
     (HEAD + "\n\n2012-01-03,1,2\n", "line 4: .*Low: finite prices are above 0, got None"),
     (HEAD + '2012-01-03,1,2,3,"4\n', "line 2: "),
+    (HEAD + '2012-01-03,1,2,3,"4"5\n', "line 2: .*expected after"),
+    (HEAD.replace("\n", ",Close\n") + "2012-01-03,1,2,3,4,5\n", "line 1: .*columns"),
+    (HEAD + "2012-01-03,1,2,3,4,5\n", "line 2: .*got more values than the 5 of line 1"),
     (HEAD + "2012-01-03,1,2,3," + "4" * 200_000, "line 2: .*field"),
     ((HEAD + FIRST).encode("utf-16"), "not UTF-8 at offset 0"),
 ])  # fmt: skip

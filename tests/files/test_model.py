@@ -243,6 +243,21 @@ def test_a_small_file_cannot_ask_for_a_large_model(name, tmp_path):
             assert peak < 1e6, (key, huge)
 
 
+@pytest.mark.parametrize("model", [
+    {"kind": "RNN", "input_size": 1, "hidden_size": 1500},
+    {"kind": "Linear", "in_features": 1500, "out_features": 1500},
+    {"kind": "Embedding", "num_embeddings": 1500, "embedding_dim": 1500},
+])  # fmt: skip
+def test_a_row_of_numbers_cannot_ask_for_a_square(model, tmp_path):
+    npz.write_arrays(tmp_path / "m.npz", {"model": model}, {"b": np.ones(1500)})
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"m.npz: .*more parameters than the 1500 that there are"):
+        mr.load(tmp_path / "m.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
+
+
 def test_a_file_cannot_name_the_random_generator(tmp_path):
     model = {"kind": "RNN", "input_size": 1, "hidden_size": 1500, "rng": 0}
     npz.write_arrays(tmp_path / "m.npz", {"model": model}, {"b": np.ones(1500)})

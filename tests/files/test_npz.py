@@ -157,6 +157,16 @@ def test_each_byte_of_a_file_is_used_once(file):
         npz.read_arrays(file)
 
 
+@pytest.mark.parametrize("name", ["a.npy", "note.txt"])
+def test_what_was_added_to_a_file_is_noticed(name, file):
+    npz.write_arrays(file, {}, ARRAYS)
+    with zipfile.ZipFile(file, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr(zipfile.ZipInfo(name), archive.read("a.npy"))
+    with pytest.raises(ValueError, match="is there twice, or is no array"):
+        npz.read_arrays(file)
+
+
 def test_a_file_of_another_kind_is_named(file):
     for text, message in (
         ({"format": "x"}, "of another kind"),
