@@ -52,9 +52,8 @@ class Container(Shown):
     @property
     def params(self) -> Mapping[str, Array]:
         """All parameters by name: the layers' own arrays, to be changed in place."""
-        arrays = self._all_params()
         # Read-only, since assigning to a name here would not reach the layer.
-        return MappingProxyType({name: arrays[name] for name in first_names(arrays).values()})
+        return MappingProxyType(EachOnce(self._all_params()))
 
     def _all_params(self) -> dict[str, Array]:
         """An array that is used at two places is here twice."""
@@ -121,6 +120,17 @@ class Container(Shown):
 
     def _repr_html_(self) -> str:
         return html_table(self)
+
+
+class EachOnce(dict[str, Array]):
+    """Arrays by name, each listed once; it is also found under its other names."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        super().__init__({name: arrays[name] for name in first_names(arrays).values()})
+        self.all = arrays
+
+    def __missing__(self, name: str) -> Array:
+        return self.all[name]
 
 
 def first_names(arrays: Mapping[str, Array]) -> dict[str, str]:

@@ -91,6 +91,13 @@ def test_repr_and_table_show_what_is_shared():
     assert str(models["a layer twice"]).count("shared") == 1
 
 
+def test_a_shared_array_is_found_under_all_of_its_names():
+    params = SHARED["a tied output"][0]().params
+    assert params["2.W"] is params["0.W"] and "2.W" not in params and len(params) == 5
+    with pytest.raises(KeyError, match=r"2\.V"):
+        params["2.V"]
+
+
 def test_two_views_of_one_memory_are_refused():
     words, output = mr.Embedding(5, 3), mr.Linear(3, 5)
     output.params["W"] = words.params["W"].T
