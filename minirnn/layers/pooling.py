@@ -87,7 +87,8 @@ class Hierarchical(Container):
     words: a model from (T, S*B, ...) to (S*B, D), one answer for each sentence. sentences: a model
     from (S, B, D) to (B, K). lengths: None, or a pair: the number of words in each sentence (S, B),
     and the number of sentences in each document (B,). What stands past the end of a document does
-    not matter, and may have no words. The state is None: each sentence starts from one of zeros.
+    not matter, and may have no words. The state is None: each sentence, and each document, starts
+    from zeros.
     """
 
     streams = False
