@@ -359,7 +359,8 @@ class GRU(Cell):
         return dx, dh, grads
 
     def _weights(self, backward=False):
-        """The parameters as the loops take them, and W_hn, which is None for reset="after"."""
+        """The parameters as the loops take them, and W_hn, which is None for reset="after"; for the
+        backward loop all of them transposed."""
         W_x, W_h, b, *b_hn = checks.params(self, self.param_shapes)
         W_hn, H = None, self.hidden_size
         if self.reset == "before":

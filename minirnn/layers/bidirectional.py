@@ -94,6 +94,7 @@ class Bidirectional(Container):
         if x.ndim < 2:
             raise ValueError(f"x: expected a sequence (T, B, ...), got shape {x.shape}")
         lengths = checks.lengths(lengths, *x.shape[:2])
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         s_u, s_v = self.split(state, "state")
         with self.at("forward") as layer:

@@ -133,6 +133,7 @@ class Hierarchical(Container):
             past_end = padding(checks.lengths(of_sentences, S, B), S)
             of_words = np.where(past_end, 1, of_words).ravel()
             x = np.where(past_end.reshape(S, B, *(1 for _ in rest)), 0, x)
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         x_words = x.reshape(T, S * B, *rest)
         with self.at("words") as words:

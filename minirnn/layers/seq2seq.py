@@ -169,6 +169,7 @@ class Seq2Seq(Container):
         checks.no_state(state, "state", self)
         source, tokens = checks.pair(x, "x")
         of_source, of_target = checks.pair(lengths, "lengths")
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         memory, s, read_cache = self.read(source, of_source, training, rng)
         with self.at("embedding") as embedding:

@@ -56,6 +56,7 @@ class Sequential(Container):
         """
         y: Any = x
         states, caches = [], []
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         for name, s in zip(self.parts, self.split(state, "state"), strict=True):
             with self.at(name) as layer:
