@@ -48,7 +48,7 @@ Grads = dict[str, dict[str, Array]]  # by part
 
 
 class Memory(NamedTuple):
-    """What the decoder looks at."""
+    """What attention looks at."""
 
     m: Array  # (T, B, M): the encoder's outputs
     k: Array | None  # (T, B, A): the keys that attention computes from them
@@ -161,10 +161,16 @@ class Seq2Seq(Container):
         training: bool = False, rng: Seed = None,
     ) -> tuple[Array, None, Seq2SeqCache]:  # fmt: skip
         """Returns the logits (S, B, V), None, and the cache; attention's weights (S, B, T) are
-        ``attention_weights(cache)``."""
+        ``attention_weights(cache)``.
+
+        x: the pair of the source, tokens (T, B) or features (T, B, D), and the target tokens
+        *before* each step, (S, B), the first of them the start token. lengths: see the class.
+        Raises ValueError or TypeError for a wrong shape or kind.
+        """
         checks.no_state(state, "state", self)
         source, tokens = checks.pair(x, "x")
         of_source, of_target = checks.pair(lengths, "lengths")
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         memory, s, read_cache = self.read(source, of_source, training, rng)
         with self.at("embedding") as embedding:
@@ -296,6 +302,7 @@ class Seq2Seq(Container):
         if before:
             M = dc.shape[-1]
             dq = look_backward(dc + de[..., -M:])
+            # The query was one array of the first state, so dq belongs to the gradient of that one.
             de, dtop = de[..., :-M], top(self.parts["decoder"], ds)
             ds = map_tree(lambda d: d + dq[0] if d is dtop else d, ds)
         return de, ds, grads
