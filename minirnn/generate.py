@@ -149,7 +149,7 @@ def decode(
     for _ in range(max_length):
         e = _one_step(model, "embedding", tokens[-1:])
         with no_cache():
-            features, state, (_, _, look_cache) = model.run(e, state, memory)
+            features, state, run_cache = model.run(e, state, memory)
         logits = _checked_logits(_one_step(model, "output", features)[0])
         log_p = logits - logits.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
@@ -165,8 +165,8 @@ def decode(
         row = (np.arange(B)[:, None] * K + best // V).ravel()
         state = map_tree(lambda s: s[row], state)  # noqa: B023
         tokens = np.vstack([tokens[:, row], best.ravel() % V])
-        if look_cache is not None:
-            weights = [w[row] for w in (*weights, look_cache.weights[0])]
+        if run_cache.look is not None:
+            weights = [w[row] for w in (*weights, run_cache.look.weights[0])]
         done = done[row] | (tokens[-1] == end)
         if done.all():
             break

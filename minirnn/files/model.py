@@ -24,7 +24,7 @@ from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
-from minirnn.description import MISSING, OF_INITIAL_VALUES, arguments, is_layer
+from minirnn.description import MISSING, OF_INITIAL_VALUES, arguments
 from minirnn.files.npz import read_arrays, write_arrays
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -37,7 +37,7 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Array, Layer
+from minirnn.protocol import Array, Layer, is_layer
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind

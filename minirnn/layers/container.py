@@ -12,8 +12,17 @@ from types import MappingProxyType
 from typing import Any
 
 from minirnn import checks
-from minirnn.description import At, Shown, html_table, is_layer, tree
-from minirnn.protocol import Array, Layer, Shape, State, optional, output_shape, zero_state
+from minirnn.description import At, Shown, html_table, tree
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Shape,
+    State,
+    is_layer,
+    optional,
+    output_shape,
+    zero_state,
+)
 
 PartShapes = dict[str, Shape | None]
 

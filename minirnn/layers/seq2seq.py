@@ -55,12 +55,30 @@ class Memory(NamedTuple):
     past_end: Array | None  # (T, B) bool
 
 
+class ReadCache(NamedTuple):
+    """What ``Seq2Seq.read_backward`` needs to know."""
+
+    memory: Memory
+    encoder: Any
+    final: State  # of the encoder
+    start: list[Array]  # the arrays of the decoder's first state
+    bridge: Any
+
+
+class RunCache(NamedTuple):
+    """What ``Seq2Seq.run_backward`` needs to know."""
+
+    H: int  # features of the decoder
+    decoder: Any
+    look: Any  # of the attention
+
+
 class Seq2SeqCache(NamedTuple):
     """What ``Seq2Seq.backward`` needs to know of the forward pass."""
 
-    read: Any  # of the source
+    read: ReadCache  # of the source
     embedding: Any
-    runs: list[Any]  # of the decoder: one run, or one for each step
+    runs: list[RunCache]  # of the decoder: one run, or one for each step
     output: Any
 
 
@@ -193,7 +211,7 @@ class Seq2Seq(Container):
         and those of the parameters."""
         checks.no_state(dstate, "dstate", self)
         read_cache, e_cache, runs, y_cache = checks.cache_type(cache, Seq2SeqCache)
-        memory = read_cache[0]
+        memory = read_cache.memory
         with self.at("output") as output:
             df, _, out_grads = output.backward(dy, y_cache)
         ds, grads = None, {"output": out_grads}
@@ -220,7 +238,7 @@ class Seq2Seq(Container):
     def read(
         self, source: Numbers, lengths: Numbers | None = None, training: bool = False,
         rng: Seed = None,
-    ) -> tuple[Memory, State, Any]:  # fmt: skip
+    ) -> tuple[Memory, State, ReadCache]:  # fmt: skip
         """The memory, the decoder's first state, and the cache of the encoder."""
         with self.at("encoder") as encoder:
             m, s, cache = encoder.forward(source, None, lengths, training, rng)
@@ -239,9 +257,11 @@ class Seq2Seq(Container):
             start = np.split(np.tanh(a), np.cumsum(wanted)[:-1], axis=1)
         parts = iter(start)
         state = map_tree(lambda _: next(parts), like)
-        return memory, state, (memory, cache, s, start, bridge_cache)
+        return memory, state, ReadCache(memory, cache, s, start, bridge_cache)
 
-    def read_backward(self, dmemory: Any, dstate: State, read_cache: Any) -> tuple[Any, Grads]:
+    def read_backward(
+        self, dmemory: Any, dstate: State, read_cache: ReadCache
+    ) -> tuple[Any, Grads]:
         """Returns the source's gradient and those of the encoder, the bridge, and the keys."""
         memory, cache, s, start, bridge_cache = read_cache
         (dm, dk), dstart = dmemory, leaves(dstate)
@@ -264,7 +284,7 @@ class Seq2Seq(Container):
 
     def run(
         self, e: Array, s: State, memory: Memory, training: bool = False, rng: Seed = None
-    ) -> tuple[Array, State, Any]:
+    ) -> tuple[Array, State, RunCache]:
         """Some steps of the decoder: features (S, B, H or H + M), the new state, the cache."""
         c, look_cache, before = None, None, self.attention and self.attention.before_step
         if before:
@@ -277,10 +297,10 @@ class Seq2Seq(Container):
         if self.attention is not None and not before:
             c, look_cache = self.attention.look(h, *memory)
         features = h if c is None else np.concatenate([h, c], axis=-1)
-        return features, s, (h.shape[-1], cache, look_cache)
+        return features, s, RunCache(h.shape[-1], cache, look_cache)
 
     def run_backward(
-        self, df: Array, ds: State, dmemory: list[Any], run_cache: Any
+        self, df: Array, ds: State, dmemory: list[Any], run_cache: RunCache
     ) -> tuple[Array, State, Grads]:
         """Returns de and the gradients of the first state and of the parameters. Adds to
         ``dmemory``."""
@@ -327,4 +347,4 @@ def top(layer: Any, state: State) -> Array:
 
 def attention_weights(cache: Seq2SeqCache) -> Array:
     """The weights (S, B, T) in the cache of a ``Seq2Seq`` with attention."""
-    return np.concatenate([look_cache.weights for _, _, look_cache in cache.runs])
+    return np.concatenate([run.look.weights for run in cache.runs])
