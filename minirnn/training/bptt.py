@@ -203,12 +203,21 @@ def number_of_targets(y: Array, target: Any, mask: Numbers | None) -> float:
     one it is the number of all numbers in the target; if the target is no array, the number of
     steps or sequences in y.
     """
-    shape = np.shape(target) if hasattr(target, "__array__") or isinstance(target, list) else ()
-    shape = shape or y.shape[:-1]
+    shape = shape_of(target) or y.shape[:-1]
     if mask is None:
         return float(math.prod(shape))
     mask = checks.numbers(mask, "mask")
     return float(np.sum(mask, dtype=np.float64)) * math.prod(shape[mask.ndim :])
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array or of a list that is like one; () of anything else."""
+    if not (hasattr(value, "__array__") or isinstance(value, list)):
+        return ()
+    try:
+        return checks.numbers(value, "target", kinds="biufcmMOSUV").shape
+    except ValueError:  # lists of different lengths, which a loss of one's own may take
+        return ()
 
 
 def loss_and_gradient(
@@ -229,7 +238,7 @@ def loss_and_gradient(
         if not batch_first(x, y, target):
             raise
         raise ValueError(
-            f"{error}; x {np.shape(x)} and target {np.shape(target)} may be batch first, but time "
+            f"{error}; x {shape_of(x)} and target {shape_of(target)} may be batch first, but time "
             "comes first: (T, B, ...)"
         ) from None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
@@ -259,7 +268,7 @@ def takes_mask(loss_fn: Any) -> bool:
 
 def batch_first(x: Any, y: Array, target: Any) -> bool:
     """Whether a target fits an x whose first axis is that of the batch, and does not fit y."""
-    x, target = np.shape(x), np.shape(target)
+    x, target = shape_of(x), shape_of(target)
     return len(x) > 1 and len(target) > 0 and target[0] == x[0] != x[1] and y.shape[0] == x[1]
 
 
