@@ -25,7 +25,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.description import is_layer
-from minirnn.padding import padding
+from minirnn.padding import is_pair, padding
 from minirnn.protocol import (
     Array,
     Layer,
@@ -127,7 +127,9 @@ def truncated_bptt(
         if counts[block:end].any():
             y = np.concatenate([y for y, _ in runs])
             dy, own = np.zeros_like(y), slice(block - begin, None)
-            part_mask = None if counts[block:end].all() else counts[block:end]
+            part_mask: Any = counts[block:end]
+            if mask is None and part_mask.all():
+                part_mask = None
             loss, dy[own] = loss_and_gradient(loss_fn, y[own], target[block:end], part_mask, x)
             yield loss, _backward(model, runs, dy), final
         begin, state = later, kept
@@ -188,7 +190,7 @@ def block_loss(
 
 def mask_of(y: Array, lengths: Any, mask: Numbers | None) -> Numbers | None:
     """The mask, or (T, B) the steps up to each sequence's end; None where all targets count."""
-    if isinstance(lengths, tuple):  # of a sequence-to-sequence model: the second are of its output
+    if is_pair(lengths):  # of a sequence-to-sequence model: the second are of its output
         lengths = lengths[1]
     if mask is not None or lengths is None or y.ndim != 3:
         return mask
@@ -228,6 +230,8 @@ def loss_and_gradient(
     try:
         result = loss_fn(y, target) if mask is None else loss_fn(y, target, mask=mask)
     except TypeError:
+        if mask is None and takes_mask(loss_fn) and not takes_mask(loss_fn, False):  # needs one
+            return loss_and_gradient(loss_fn, y, target, np.ones(y.shape[:-1], bool), x)
         if mask is None or takes_mask(loss_fn):
             raise
         name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
@@ -255,10 +259,10 @@ def loss_and_gradient(
     return loss, dy
 
 
-def takes_mask(loss_fn: Any) -> bool:
-    """Whether a loss can be called with ``mask=``."""
+def takes_mask(loss_fn: Any, mask: bool = True) -> bool:
+    """Whether a loss can be called with ``mask=``, or without."""
     try:
-        inspect.signature(loss_fn).bind(None, None, mask=None)
+        inspect.signature(loss_fn).bind(None, None, **({"mask": None} if mask else {}))
     except TypeError:
         return False
     except ValueError:  # written in C: not known

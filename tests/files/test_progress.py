@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import os
 import random
 import signal
 import subprocess
@@ -318,6 +319,13 @@ def test_a_checkpoint_replaces_no_file_of_another_kind(content, tmp_path):
         assert file.read_bytes() == before
     with pytest.raises(IsADirectoryError, match="checkpoint: expected a file"):
         train(2, checkpoint=tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match=r"checkpoint: expected a file to read again"):
+            train(2, checkpoint=tmp_path / "pipe")
+    for name in ("", "a\0b"):
+        with pytest.raises(ValueError, match="checkpoint: expected the name of a file"):
+            train(2, checkpoint=name)
 
 
 def test_generators_that_data_spawns_go_on_too(tmp_path):

@@ -101,6 +101,31 @@ def test_what_is_no_model_is_named():
                 call()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loss_that_always_wants_a_mask_gets_one(method):
+    model = randomised("GRU LSTM Linear")
+    x, _, target, _ = point(model, T=4, B=2)
+    found = METHODS[method](model, lambda y, t, mask: mr.mse(y, t, mask), x, target)
+    assert found == METHODS[method](model, mr.mse, x, target)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_mask_of_weights_is_refused(method):
+    model = randomised("GRU LSTM Linear")
+    x, _, target, _ = point(model, T=4, B=2)
+    for weight in (0.5, 2, np.nan):
+        with pytest.raises(ValueError, match=r"mask: expected 0 and 1"):
+            METHODS[method](model, mr.mse, x, target, mask=np.full((4, 2), weight))
+
+
+def test_lengths_may_be_a_tuple_of_numbers():
+    model = randomised("GRU LSTM Linear")
+    x, _, target, _ = point(model, T=4, B=2)
+    for method in METHODS.values():
+        found = [method(model, mr.mse, x, target, lengths=n) for n in ((4, 2), [4, 2])]
+        assert found[0] == found[1]
+
+
 def test_an_error_inside_a_loss_is_not_renamed():
     def broken(y, target, mask=None):
         raise TypeError("something else")

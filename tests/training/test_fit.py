@@ -242,6 +242,7 @@ FORMS = r"expected batches \(x, target\), \(x, target, lengths\) or"
         ([[X3, X3], [T3, T3]], f"data: {FORMS}.*got list of 2"),
         ((X3.tolist(), T3.tolist()), f"data: {FORMS}.*a list of 4 as x"),
         (([X3[:, 0], X3[:, 1]], np.ones(2)), f"data: {FORMS}.*a list of 2 as x"),
+        (([], T3), r"x: expected shape \(T, B, 1\)"),
         ([X3, X3], f"data: {FORMS}.*got ndarray of 4"),
         ({"x": X3, "target": T3}, f"data: {FORMS}.*got str of 1"),
         ((X3, np.ma.masked_array(T3)), "target: expected numbers without gaps"),
