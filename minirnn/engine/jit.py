@@ -79,7 +79,7 @@ class _Notice(event.Listener):
     def on_start(self, notice):
         kernel = getattr(notice.data["dispatcher"], "py_func", None)
         ours = str(getattr(kernel, "__module__", None)).startswith("minirnn.")
-        if ours and not self.printed and sys.stderr.isatty():
+        if ours and not self.printed and sys.stderr is not None and sys.stderr.isatty():
             print("minirnn: compiling for the first use, some seconds ...", file=sys.stderr)
             self.printed = True
 

@@ -24,7 +24,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minirnn import checks
-from minirnn.description import is_layer
 from minirnn.padding import is_pair, padding
 from minirnn.protocol import (
     Array,
@@ -32,6 +31,7 @@ from minirnn.protocol import (
     Numbers,
     Seed,
     State,
+    check_layer,
     check_streaming,
     check_streams,
     keep_drawn,
@@ -281,6 +281,5 @@ def batch_first(x: Any, y: Array, target: Any) -> bool:
 
 def check_model(model: Any, loss_fn: Any) -> None:
     """Raise TypeError unless the two are a layer and a function."""
-    if not is_layer(model):
-        raise TypeError(f"model: expected a layer, with forward and backward, got {model!r:.80}")
+    check_layer(model)
     checks.function(loss_fn, "loss_fn")
