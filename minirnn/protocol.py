@@ -102,6 +102,9 @@ OPTIONAL: dict[str, Any] = {
     # One letter for each block of columns in the parameters. A block has hidden_size columns.
     # Enables: gradcheck says which gate is wrong; ``trace`` shows da_i, da_f, ... from grads["b"].
     "gates": (),
+    # The gates that keep the old state, each with the sign of the bias with which it does: of an
+    # LSTM (("f", 1), ("i", -1)). Enables: ``initializers.chrono``.
+    "keeping": (),
     "hidden_size": None,
     # gate_values(cache) -> {"i": (T, B, H), ...}. Enables: gates in ``trace``.
     "gate_values": None,

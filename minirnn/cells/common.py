@@ -29,6 +29,7 @@ class Cell(Shown):
 
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
     cached_gates: tuple[str, ...] = ()  # the letters of the blocks of cache.gates
+    keeping: tuple[tuple[str, int], ...] = ()  # gates that keep the state; see protocol.OPTIONAL
     state_names: tuple[str, ...] = ("h",)  # the cache has the states of all steps by these names
     cache_type: type
     variant: str  # the version of the equations, which the cache remembers

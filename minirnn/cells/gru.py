@@ -266,6 +266,7 @@ class GRU(Cell):
     """
 
     gates = cached_gates = ("r", "z", "n")
+    keeping = (("z", 1),)
     cache_type = GRUCache
 
     def __init__(
@@ -318,7 +319,7 @@ class GRU(Cell):
         past, hW = np.zeros((steps, B, H), self.dtype), empty((B, weights.b_h.size), self.dtype)
         h[0] = h_0
         run = gru_forward if keep else gru_forward_in_pieces
-        work = T * B * (weights.W_x.size + weights.W_h.size)
+        work = T * B * (weights.W_x.size + 3 * H * H)
         arrays = for_kernels(x), h, gates, past, ends
         threads.each_row(run, B, work, arrays, weights, W_hn, hW)
         y = h[1:] if past_end is None else zero_at(past_end, h[1:])
@@ -346,7 +347,7 @@ class GRU(Cell):
         dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
         dhW, dq = empty((T, B, weights.b_h.size), self.dtype), np.zeros_like(dh)
         arrays = for_kernels(x), h, gates, past, ends
-        work = T * B * (weights.W_x.size + weights.W_h.size)
+        work = T * B * (weights.W_x.size + 3 * H * H)
         arguments = dx, da, dhW, dh, dq, dy, arrays, weights, W_hn_T
         threads.each_row(gru_backward, B, work, *arguments)
         dW_x, db = weight_gradients(da, x, 1)

@@ -54,13 +54,13 @@ def chrono(layer: Any, longest: int, rng: Any = None) -> None:
     Ollivier 2018, arXiv:1804.11188). Raises TypeError for a layer without these gates, ValueError
     for a ``longest`` below 3.
     """
-    gates = optional(layer, "gates")
-    if not {"f", "z"} & set(gates):
+    gates, keeping = optional(layer, "gates"), optional(layer, "keeping")
+    if not keeping or keeping[0][0] not in gates:
         raise TypeError(f"layer: expected an LSTM or a GRU, got {type(layer).__name__}")
     longest = checks.size(longest, "longest")
     if longest < 3:
         raise ValueError(f"longest: expected at least 3 steps, got {longest}")
     log_u = np.log(checks.generator(rng).uniform(1, longest - 1, layer.hidden_size))
-    for gate, sign in (("f", 1), ("i", -1), ("z", 1)):
+    for gate, sign in keeping:
         if gate in gates:
             np.split(layer.params["b"], len(gates))[gates.index(gate)][...] = sign * log_u

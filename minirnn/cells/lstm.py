@@ -258,6 +258,7 @@ class LSTM(Cell):
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")
     cached_gates = gates
+    keeping = (("f", 1), ("i", -1))
     state_names = ("h", "c")
     cache_type = LSTMCache
     tanhs = (True, True)  # at the input g and at the output h; see lstm_variants for others

@@ -276,6 +276,12 @@ def test_identity_and_chrono_make_long_memories():
     with pytest.raises(TypeError, match="layer: expected an LSTM or a GRU, got RNN"):
         initializers.chrono(rnn, 100)
 
+    class Own(mr.LSTM):
+        keeping = ()  # an f of one's own may forget or keep
+
+    with pytest.raises(TypeError, match="layer: expected an LSTM or a GRU, got Own"):
+        initializers.chrono(Own(1, 3), 100)
+
 
 def test_an_optimizer_shows_its_options():
     assert repr(mr.Adam()) == "Adam(lr=0.001)"
