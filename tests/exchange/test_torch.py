@@ -80,6 +80,14 @@ OPTIMIZERS = {
         lambda: mr.RMSProp(0.01, decay=0.95, eps=1e-6),
         lambda p: torch.optim.RMSprop(p, 0.01, alpha=0.95, eps=1e-6),
     ),
+    "weight decay": (
+        lambda: mr.SGD(0.1, weight_decay=0.1),
+        lambda p: torch.optim.SGD(p, 0.1, weight_decay=0.1),
+    ),
+    "AdamW": (
+        lambda: mr.Adam(0.01, weight_decay=0.1),
+        lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
+    ),
     "Adagrad": (lambda: mr.Adagrad(0.1), lambda p: torch.optim.Adagrad(p, 0.1)),
     "Adam": (lambda: mr.Adam(0.01, 0.8, 0.99), lambda p: torch.optim.Adam(p, 0.01, (0.8, 0.99))),
 }  # fmt: skip
@@ -100,6 +108,44 @@ def test_optimizers_take_the_same_steps(name):
         ours.step({"w": w}, {"w": g})
         theirs.step()
         np.testing.assert_allclose(w, t.detach().numpy(), rtol=1e-11)
+
+
+@pytest.mark.parametrize("max_norm", [None, 0.05])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_shared_layer_and_a_tied_output_take_the_same_steps(name, max_norm):
+    """Tokens to logits through one table, and through one network twice."""
+    tokens = np.random.default_rng(0).integers(0, 5, (4, 2))
+    words, cell = mr.Embedding(5, 3, rng=0), mr.RNN(3, 3, rng=1)
+    model = mr.Sequential(words, cell, mr.Activation("tanh"), cell, mr.Unembedding(words))
+    table = torch.tensor(words.params["W"].copy(), requires_grad=True)
+    b = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    module = twin("RNN", cell)
+    module.bias_hh_l0.requires_grad = False  # ours has one bias
+    parameters = [table, b, *(p for p in module.parameters() if p.requires_grad)]
+    matrices, biases = ([p for p in parameters if (p.ndim > 1) == big] for big in (True, False))
+    groups = [{"params": matrices}, {"params": biases, "weight_decay": 0}]
+    ours, theirs = OPTIMIZERS[name][0](), OPTIMIZERS[name][1](groups)
+    for _ in range(5):
+        loss, grads, _ = mr.bptt(model, mr.softmax_cross_entropy, tokens, tokens)
+        h, _ = module(table[torch.tensor(tokens)])
+        h, _ = module(torch.tanh(h))
+        logits = h @ table.T + b
+        expected = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, 5), torch.tensor(tokens.ravel())
+        )
+        assert loss == pytest.approx(expected.item(), rel=1e-9)
+        theirs.zero_grad()
+        expected.backward()
+        if max_norm:
+            norm = torch.sqrt(sum((p.grad**2).sum() for p in parameters)).item()
+            assert norm > max_norm
+            assert mr.clip_grad_norm(grads, max_norm) == pytest.approx(norm, rel=1e-9)
+            for p in parameters:  # PyTorch's own function divides by norm + 1e-6
+                p.grad *= max_norm / norm
+        ours.step(model.params, grads)
+        theirs.step()
+    for p, t in (("0.W", table), ("4.b", b), ("1.W_h", module.weight_hh_l0.T)):
+        np.testing.assert_allclose(model.params[p], t.detach().numpy(), rtol=1e-9, atol=1e-10)
 
 
 def test_losses_agree():
