@@ -46,7 +46,7 @@ def table(rows, header):
 
 def grid(found, section, threads, other="torch"):
     """Row names, shapes, and the ratios of a section (rows, shapes)."""
-    results = list(select(found, section, threads=threads))
+    results = [r for r in select(found, section, threads=threads) if ratio(r, other) > 0]
     shapes = list(dict.fromkeys(text_of(r["shape"]) for r in results))
     rows = list(dict.fromkeys(f"{r['cell']} {r['dtype']}" for r in results))
     values = np.full((len(rows), len(shapes)), np.nan)

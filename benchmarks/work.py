@@ -66,6 +66,15 @@ def draw(cell, dtype, shape):
     return layer, x, dy, lengths
 
 
+def in_torch(cell):
+    """Whether PyTorch is installed, and has this cell."""
+    if not PEERS["torch"]:
+        return False
+    import torch
+
+    return hasattr(torch.nn, cell)
+
+
 def torch_layer(cell, dtype, shape):
     import torch
 
@@ -81,7 +90,7 @@ def forward_backward(cell, dtype, shape, ragged=False):
         layer.backward(dy, cache)
 
     who = {"minirnn": ours}
-    if PEERS["torch"]:
+    if in_torch(cell):
         import torch
         from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -115,7 +124,7 @@ def forward(cell, dtype, shape):
             layer.forward(x)
 
     who = {"minirnn": ours}
-    if PEERS["torch"]:
+    if in_torch(cell):
         import torch
 
         module, tx = torch_layer(cell, dtype, shape), torch.tensor(x)

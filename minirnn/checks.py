@@ -39,9 +39,12 @@ def by_name(value: Any, name: str) -> Mapping[str, NDArray[Any]]:
 def path(value: Any, name: str) -> str:
     """The name of a file."""
     try:
-        return os.fsdecode(value)
+        result = os.fsdecode(value)
     except TypeError:
         raise TypeError(f"{name}: expected the name of a file, got {value!r:.80}") from None
+    if not result or "\0" in result:
+        raise ValueError(f"{name}: expected the name of a file, got {result!r:.80}")
+    return result
 
 
 def number(

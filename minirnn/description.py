@@ -53,7 +53,7 @@ def layer_text(layer: Any, parts: bool = True) -> str:
 
 
 def layers_in(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """All layers among the arguments of a layer, one that is used twice two times."""
+    """A layer and all layers within it. One that is used at two places comes twice."""
     seen = set() if seen is None else seen
     if isinstance(value, (tuple, list)):
         for v in value:
@@ -90,6 +90,7 @@ def _layer_text(layer: Any, parts: bool, names: dict[int, str], told: set[int]) 
             continue
         default, text = parameter.default, text_of(value)
         default = _dtype_name(default) if parameter.name == "dtype" else default
+        # Not shown: an option that is its default, or that the layer does not keep.
         if default is not MISSING and text in (_value_text(default), _value_text(MISSING)):
             continue
         positional = default is MISSING and parameter.kind is not parameter.KEYWORD_ONLY
@@ -130,13 +131,14 @@ def rows(
     layer: Any, place: str = "", x: Shape | None = None, counted: set[int] | None = None
 ) -> list[Row]:
     """A layer and those that it is made of, from the first to the last. An array that is used at
-    two places counts at the first."""
+    two places is counted at the first of them; ``counted``: the arrays counted so far, by id."""
     counted = set() if counted is None else counted
     parts = optional(layer, "parts")
     y = output_shape(layer, x)
     shape = "" if y is None else checks.shape_text(y)
     own = {id(p): p.size for p in layer.params.values()}
     number = f"{sum(own[key] for key in own.keys() - counted):,}"
+    # A container shows no number, since its parts show theirs.
     if parts or own:
         number = "" if parts else number if own.keys() - counted else "shared"
     if not parts:
@@ -184,7 +186,8 @@ def html_table(model: Any) -> str:
 
 
 class At:
-    """``with At("1", layer):`` an error within begins with the place, "layer 1, Linear(5, 1): "."""
+    """``with At("1", layer):`` puts the place in front of an error that is raised in the block:
+    "layer 1, Linear(5, 1): ..."."""
 
     __slots__ = ("layer", "place")
 
@@ -197,7 +200,7 @@ class At:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if kind is not ValueError and kind is not TypeError:
             return
-        # What an inner layer has noted; the places of the layers around it go in front.
+        # An inner layer has noted its place in the error; those of the layers around go before it.
         place, text = getattr(error, "in_layer", ("", f"{layer_text(self.layer)}: {error}"))
         error.in_layer = f"{self.place}.{place}".rstrip("."), text
         error.args = ("layer {}, {}".format(*error.in_layer),)

@@ -40,6 +40,9 @@ def sample(
     Each token is drawn from softmax(logits / temperature); with temperature 0 it is the likeliest.
     top_k: draw only among the k likeliest. To go on later, pass the last token as the prompt,
     together with the state that came with it.
+
+    Raises ValueError or TypeError for wrong arguments, and ValueError for logits that are NaN or
+    +inf, or all -inf.
     """
     prompt = checks.array(prompt, "prompt", ("T",), None, "iu")
     temperature = checks.number(temperature, "temperature", 0)
@@ -87,8 +90,8 @@ def free_run(
     """Forecast ``steps`` steps after the sequence x (T, B, D), each from the forecast before it.
 
     model: from (T, B, D) to (T, B, K), the forecast of the next step at each step. next_x: a
-    function from a forecast (B, K) and its number to the next input (B, D); without it the forecast
-    is the next input. Returns (steps, B, K).
+    function from a forecast (B, K) and its number (from 0) to the next input (B, D); without it the
+    forecast is the next input. Returns the forecasts (steps, B, K).
     """
     x, steps = checks.floats(x, "x"), checks.size(steps, "steps")
     check_streams(model, x, x)
@@ -124,6 +127,9 @@ def decode(
     start, end: the tokens before the first and after the last. beam: how many beginnings of a
     target are kept at each step; 1 is greedy, more finds likelier targets (Graves 2012).
     lengths: (B,), of the sources.
+
+    Raises ValueError or TypeError for wrong arguments, and ValueError for logits that are NaN or
+    +inf, or all -inf.
     """
     start, end = checks.size(start, "start", 0), checks.size(end, "end", 0)
     K, max_length = checks.size(beam, "beam"), checks.size(max_length, "max_length")
@@ -143,22 +149,24 @@ def decode(
     for _ in range(max_length):
         e = _one_step(model, "embedding", tokens[-1:])
         with no_cache():
-            features, state, (_, _, look_cache) = model.run(e, state, memory)
+            features, state, run_cache = model.run(e, state, memory)
         logits = _checked_logits(_one_step(model, "output", features)[0])
         log_p = logits - logits.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
         V = log_p.shape[1]
         if end >= V:
             raise ValueError(f"end: expected a token in 0..{V - 1}, got {end}")
+        # After its end a target goes on with end tokens, which cost nothing.
         log_p[done] = np.where(np.arange(V) == end, 0, -np.inf)
         candidates = (total[:, None] + log_p).reshape(B, K * V)
+        # Of all continuations of a source's K beginnings, the K likeliest are kept.
         best = np.argsort(-candidates, axis=1, kind="stable")[:, :K]
         total = np.take_along_axis(candidates, best, axis=1).ravel()
         row = (np.arange(B)[:, None] * K + best // V).ravel()
         state = map_tree(lambda s: s[row], state)  # noqa: B023
         tokens = np.vstack([tokens[:, row], best.ravel() % V])
-        if look_cache is not None:
-            weights = [w[row] for w in (*weights, look_cache.weights[0])]
+        if run_cache.look is not None:
+            weights = [w[row] for w in (*weights, run_cache.look.weights[0])]
         done = done[row] | (tokens[-1] == end)
         if done.all():
             break

@@ -52,7 +52,8 @@ def trace(
     sequence everything is zero.
 
     A layer of your own is traced if it has ``state_names`` and ``zero_state``; its gates are shown
-    if it has ``gate_values``, and "da_..." if its parameters include a bias ``b``.
+    if it has ``gate_values``, and "da_..." if its parameters include a bias ``b``. Raises TypeError
+    for a model in which no layer can be traced.
     """
     check_layer(model)
     if loss_fn is not None:
@@ -158,7 +159,7 @@ def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: A
     def row_of(b: int) -> State:
         return map_tree(lambda a: a[b : b + 1], state)
 
-    # One step only to learn the names and sizes, in case all sequences are empty.
+    # A first step only tells the names and sizes, even if all sequences are empty. Then all is 0.
     _, cache = forward(0, 0, row_of(0))
     if dy is not None:
         backward(dy, 0, 0, cache, None)
@@ -182,7 +183,7 @@ def gradient_norms(traced: dict[str, Array], name: str = "dh") -> Array:
 
 
 class Jacobians(NamedTuple):
-    """How strongly the last state depends on each earlier one."""
+    """How strongly the last state s[T] depends on each earlier one."""
 
     norms: Array  # (T+1,): spectral norm of ds[T]/ds[t], s[0] the initial state; the last is 1
     bounds: Array  # (T+1,): the product of the norms of the steps in between
@@ -192,7 +193,8 @@ class Jacobians(NamedTuple):
 def jacobians(layer: Layer, x: Numbers, state: State = None) -> Jacobians:
     """The Jacobians of a recurrent layer along *one* sequence x (T, 1, D).
 
-    The state is taken as a whole: for an LSTM (h, c) together.
+    The state is taken as a whole: for an LSTM (h, c) together. Raises ValueError for more than one
+    sequence, TypeError for a layer without ``zero_state`` if no state is given.
     """
     check_layer(layer, "layer")
     x = checks.one_array(x, "x")
@@ -223,7 +225,8 @@ def truncation_bias(
 ) -> Array:
     """How wrong the truncated gradient is: ``||g(k2) - g|| / ||g||`` for each k2, with k1 = 1.
 
-    g is the gradient of ``bptt``, g(k2) the mean of those of ``truncated_bptt``.
+    x, target: sequences (T, B, ...). g is the gradient of ``bptt``, g(k2) the mean of those of
+    ``truncated_bptt``. Returns one number for each k2.
     """
     x, target = checks.one_array(x, "x"), checks.numbers(target, "target")
     k2s = [checks.size(k2, "k2s") for k2 in k2s]
@@ -245,5 +248,5 @@ def saturation(traced: dict[str, Array], gate: str, margin: float = 0.1) -> tupl
     if gate not in checks.by_name(traced, "traced"):
         raise ValueError(f"gate: expected one of {sorted(traced)}, got {gate!r}")
     values = traced[gate].reshape(-1, traced[gate].shape[-1])
-    values = values[np.any(values != 0, axis=1)]  # not past the end
+    values = values[np.any(values != 0, axis=1)]  # past the end all gates are 0
     return np.mean(values < margin, axis=0), np.mean(values > 1 - margin, axis=0)

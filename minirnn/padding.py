@@ -15,6 +15,11 @@ def padding(lengths: Array, T: int) -> Array:
     return np.arange(T)[:, None] >= lengths
 
 
+def is_pair(lengths: Any) -> bool:
+    """Whether lengths are a pair, of a model with two inputs, and not a tuple of numbers (B,)."""
+    return isinstance(lengths, tuple) and any(n is None or np.ndim(n) > 0 for n in lengths)
+
+
 def padding_of(lengths: Any, x: Array) -> Array | None:
     """The padding of sequences x (T, B, ...); None where there are no lengths, or no sequences."""
     if lengths is None or x.ndim + (x.dtype.kind in "iu") < 3:

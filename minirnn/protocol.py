@@ -29,7 +29,7 @@ class HasArray(Protocol):
     def __array__(self) -> Array: ...
 
 
-# What stands for an array of numbers. Unlike NumPy's ArrayLike it is not a text.
+# What can be given for an array of numbers. (NumPy's own ArrayLike includes texts.)
 _Row: TypeAlias = Sequence[float] | Sequence[HasArray]
 Numbers: TypeAlias = HasArray | float | _Row | Sequence[_Row] | Sequence[Sequence[_Row]]
 
@@ -51,11 +51,12 @@ def quiet(function: F) -> F:
 
 
 class Layer(Protocol):
-    """One layer or a whole model. Axes: T time, B batch; x is (T, B, D), or what the layer says."""
+    """One layer or a whole model. Axes: T time, B batch; x is (T, B, D), or as the layer says."""
 
     @property
     def params(self) -> Mapping[str, Array]:
-        """The parameters by name; optimizers change the arrays in place."""
+        """The parameters by name; optimizers change the arrays in place. An array that is used at
+        several places is one parameter, and its gradient is the sum over the places."""
         ...
 
     def forward(
@@ -94,19 +95,23 @@ OPTIONAL: dict[str, Any] = {
     # zero_state(B) -> the state that forward starts from, for B sequences.
     # Enables: ``trace``, ``rtrl``, ``jacobians``, a decoder in a Seq2Seq.
     "zero_state": None,
-    # True: without a state ``forward`` draws one while training, such as a mask for the whole
-    # sequence; zero_state is None then. Enables: the same one for windows that overlap.
+    # True: while training, ``forward`` draws a state if it is given none, such as a mask for the
+    # whole sequence. There is no zero_state then. Enables: truncated BPTT, whose windows overlap,
+    # goes on with the state that was drawn.
     "draws_state": False,
-    # One letter for each block of columns in the parameters, hidden_size columns a block.
+    # One letter for each block of columns in the parameters. A block has hidden_size columns.
     # Enables: gradcheck says which gate is wrong; ``trace`` shows da_i, da_f, ... from grads["b"].
     "gates": (),
+    # The gates that keep the old state, each with the sign of the bias with which it does: of an
+    # LSTM (("f", 1), ("i", -1)). Enables: ``initializers.chrono``.
+    "keeping": (),
     "hidden_size": None,
     # gate_values(cache) -> {"i": (T, B, H), ...}. Enables: gates in ``trace``.
     "gate_values": None,
     # output_shape(x) -> the shape of y for an x of this shape, such as ("T", "B", 3). Letters are
-    # sizes that are not known; x is None where nothing is known, and so is the answer. Raises
-    # ValueError where x does not fit. Enables: a model is refused when it is built, not when it is
-    # first called; its picture shows shapes.
+    # sizes that are not known. Where nothing is known, x is None; the answer may be None too.
+    # Raises ValueError where x does not fit. Enables: a wrong model is refused when it is built,
+    # not when it is first called; its table shows shapes.
     "output_shape": None,
     # False: the layer needs the whole sequence at once. Then truncated BPTT, Checkpoint and
     # ``sample`` refuse it.
@@ -118,7 +123,7 @@ OPTIONAL: dict[str, Any] = {
     # each, and their parameters are named "part.name".
     "parts": {},
     # part_shapes(x) -> ({part: the shape that it gets}, the shape of y), for a layer with parts.
-    # Enables: shapes of the parts in the model's picture.
+    # Enables: the shapes of the parts in the model's table.
     "part_shapes": None,
 }
 # To be saved and shown, a layer keeps each argument of its constructor (except rng) as an attribute
@@ -142,7 +147,7 @@ def optional(layer: Any, name: str) -> Any:
 
 
 def require(layer: Any, member: str, user: str, place: str = "model: ") -> Any:
-    """An optional member without which ``user`` cannot work."""
+    """An optional member without which ``user`` cannot work. Raises TypeError if it is missing."""
     value = optional(layer, member)
     if value is None or value == ():
         raise TypeError(f"{place}{type(layer).__name__} has no {member}, which {user} needs")
@@ -159,8 +164,8 @@ def output_shape(layer: Any, x: Shape | None) -> Shape | None:
 
 
 def output_shape_of_any(layer: Any) -> Shape | None:
-    """The shape of a layer's output after one that does not tell its own; None where it depends on
-    the input: of a Linear it may be (T, B, K) or (B, K)."""
+    """The shape of a layer's output if its input is not known, since the layer before it has no
+    ``output_shape``. None where it depends on the input: a Linear makes (T, B, K) or (B, K)."""
     y = output_shape(layer, None)
     try:
         return y if output_shape(layer, ("B", "D")) == y else None
@@ -169,8 +174,8 @@ def output_shape_of_any(layer: Any) -> Shape | None:
 
 
 def fitting(x: Shape | None, *expected: Shape) -> Shape:
-    """That one of the expected shapes which x has, or the first where x is not known. A letter
-    stands for any size."""
+    """The one of the expected shapes that x has; the first of them if x is not known. A letter
+    stands for any size. Raises ValueError if x has none of them."""
     for shape in expected:
         if x is None or (len(x) == len(shape) and all(map(_may_be_equal, x, shape))):
             return shape
@@ -222,7 +227,8 @@ def zero_state(layer: Any, B: int) -> State:
 
 
 def keep_drawn(layer: Any, state: State, final: State) -> State:
-    """The state with what ``forward`` has drawn because there was none, taken from ``final``."""
+    """The initial state, with what ``forward`` has drawn in place of a missing one. That is still
+    in ``final``, the state after ``forward``."""
     parts = optional(layer, "parts")
     if parts and isinstance(final, (list, tuple)):
         states = [None] * len(parts) if state is None else state

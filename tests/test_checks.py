@@ -205,3 +205,42 @@ def test_a_step_is_checked_too():
             mr.LSTM(2, 5).step(x)
     with pytest.raises(TypeError, match="state: expected a pair"):
         mr.LSTM(2, 5).step(np.zeros((1, 2)), np.zeros((1, 5)))
+
+
+class Column:
+    """A column of numbers with missing values, as pandas has it: NumPy makes NaN of them."""
+
+    dtype, values, isna = "Float64", [1.0, 2.0], staticmethod(lambda: np.array([False, True]))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+
+class Arrow(Column):
+    isna, null_count = None, 1
+
+
+@pytest.mark.parametrize("mask", [[0, 1], [0, 0]])
+@pytest.mark.parametrize(
+    "made", [lambda a: a, lambda a: [a], lambda a: [[0.0], [a[0], np.ma.masked]]]
+)
+def test_a_masked_array_is_refused_since_its_mask_would_be_lost(mask, made):
+    value = made(np.ma.masked_array([1.0, 99.0], mask))
+    with pytest.raises(TypeError, match="target: expected numbers without gaps"):
+        mr.mse(np.zeros(2), value)
+    with pytest.raises(TypeError, match="lengths: expected numbers without gaps"):
+        mr.LSTM(2, 5).forward(X, lengths=value)
+
+
+def test_a_column_with_missing_values_is_refused_and_one_without_is_taken():
+    for column in (Column(), [Column()], Arrow()):
+        with pytest.raises(TypeError, match="target: expected numbers without gaps"):
+            mr.mse(np.zeros(2), column)
+    full = Column()
+    full.isna = lambda: np.array([False, False])
+    assert mr.mse(np.zeros(2), full)[0] == 2.5
+
+
+def test_numbers_too_large_for_any_float_are_named():
+    with pytest.raises(TypeError, match="lr: expected a number"):
+        mr.SGD(10**400)

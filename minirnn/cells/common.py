@@ -15,20 +15,22 @@ from minirnn import checks
 from minirnn.description import Shown
 from minirnn.protocol import Array, Shape, State, fitting
 
-PIECE = 1 << 15  # numbers: under ``no_cache`` no more gates than these are kept, or one step's
+# Under ``no_cache`` there is memory for about so many values of gates, and for one step at least.
+PIECE = 1 << 15
 
 
 class Cell(Shown):
     """A recurrent layer: x (T, B, input_size) to y (T, B, hidden_size).
 
-    A subclass defines its parameters, ``forward``, ``backward``, and ``_step``: one time step of
-    numbers of any kind in plain NumPy. In NumPy a step is some twenty calls of a microsecond each;
-    a subclass may define ``_quick_step`` too, which calls a kernel.
+    A subclass defines its parameters, ``forward``, ``backward``, and ``_step``: one time step in
+    plain NumPy, for numbers of any kind. That takes some twenty calls of NumPy, a microsecond each.
+    So a subclass may also define ``_quick_step``, which calls a kernel.
     """
 
     gates: tuple[str, ...] = ()  # the letters of the blocks of columns of W_x, W_h and b
     cached_gates: tuple[str, ...] = ()  # the letters of the blocks of cache.gates
-    state_names: tuple[str, ...] = ("h",)  # also the names under which the cache stacks the states
+    keeping: tuple[tuple[str, int], ...] = ()  # gates that keep the state; see protocol.OPTIONAL
+    state_names: tuple[str, ...] = ("h",)  # the cache has the states of all steps by these names
     cache_type: type
     variant: str  # the version of the equations, which the cache remembers
     _step: Callable[..., tuple]
@@ -65,12 +67,13 @@ class Cell(Shown):
 
         x: (B, input_size); state as in ``forward``; params: a dictionary to use in place of the
         layer's own. Computes in the dtype of the arguments, complex numbers included. Returns y
-        (B, H), read-only, and the new state.
+        (B, H), read-only, and the new state. Raises ValueError or TypeError for a wrong shape or
+        kind.
         """
         pair = isinstance(state, tuple) and len(self.state_names) > 1
         states: Sequence[Any] = state if pair else (state,)
         quick = params is None and self._quick(x, states)
-        if not quick:
+        if not quick:  # a list, another dtype, no state, ...: perhaps after the checks
             x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
             dtype = self.dtype if state is None else None
             states = checks.state(state, "state", self, len(x), dtype, "biufc")
@@ -95,16 +98,17 @@ class Cell(Shown):
             B > 0
             and checks.exactly(x, (B, D), dtype)
             and checks.exactly(states[0], shape, dtype)
-            and checks.exactly(states[-1], shape, dtype)  # of a GRU the same one
+            and checks.exactly(states[-1], shape, dtype)  # c; without a c it is h again
         )
 
 
 def as_state(arrays):
-    """A state of one array is that array, one of several is a tuple."""
+    """The state as a user sees it: h itself, or the tuple (h, c)."""
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 def columns(a: np.ndarray, n: int) -> list[np.ndarray]:
-    """n blocks of the last axis, a gate each: ``np.split``, which takes 5 us, in one."""
+    """The last axis in n equal blocks, one for each gate. (``np.split`` does the same, but in 5 us
+    instead of one.)"""
     H = a.shape[-1] // n
     return [a[..., k * H : (k + 1) * H] for k in range(n)]

@@ -4,8 +4,8 @@ plain NumPy.
 Axes: T time, B batch, D input, H hidden. Gates: r reset, z update, n candidate, stored in this
 order side by side, as in PyTorch (Keras and ONNX: z r h).
 
-Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product; the code keeps the
-initial state first, so that h[t-1] is ``h[t]`` there)::
+Forward, for t = 0 ... T-1 (``*`` is elementwise, two names side by side are a matrix product. The
+code keeps the initial state first, so that there h[t-1] is ``h[t]``)::
 
     a_r = x[t] W_xr + h[t-1] W_hr + b_r          r = sigmoid(a_r)
     a_z = x[t] W_xz + h[t-1] W_hz + b_z          z = sigmoid(a_z)
@@ -93,7 +93,7 @@ def reset_update(a_r, a_z):
 def hidden_state(a_n, z, h_prev):
     """The candidate and the new state of one unit."""
     n = tanh(a_n)
-    h = n + z * (h_prev - n)  # (1 - z) * n + z * h_prev, with one product less
+    h = n + z * (h_prev - n)  # (1 - z) * n + z * h_prev, with one multiplication less
     return n, h
 
 
@@ -101,7 +101,7 @@ def hidden_state(a_n, z, h_prev):
 def hidden_state_backward(dh, z, n, h_prev):
     """Mirror of ``hidden_state``: da_z, da_n, and the part of dh that goes straight to h_prev."""
     da_z = dh * (h_prev - n) * dsigmoid(z)
-    da_n = (dh - dh * z) * dtanh(n)  # dh * (1 - z), but to Numba 1 - z would be a float64
+    da_n = (dh - dh * z) * dtanh(n)  # dh (1 - z); in Numba, 1 - z of a float32 z is a float64
     return da_z, da_n, dh * z
 
 
@@ -155,14 +155,14 @@ def gru_forward(first, last, cache, weights, W_hn, hW):
     W_x, W_h, b, b_h = weights
     H = h.shape[2]
     for t in range(len(x)):
-        # Here and below a last colon stands where Numba would see no difference without it, except
-        # that the memory is in one piece: with it all products are of one type, compiled once.
+        # The last colon in ``b[:, :]`` and the like changes the type only. Without it Numba knows
+        # that the rows follow each other in memory, and would compile one more ``add_product``.
         add_product(b[:, :], x[t, first:last, :], W_x, gates[t, first:last, :])
         add_product(b_h[:, :], h[t, first:last, :], W_h, hW[first:last, :])
         for row in range(first, last):
             if t < lengths[row]:
                 reset_update_units(gates[t, row], past[t, row], hW[row], h[t, row], W_hn)
-        if W_hn is not None:
+        if W_hn is not None:  # a_n += q W_hn, for all rows at once
             a_n = gates[t, first:last, 2 * H :]
             add_product(a_n, past[t, first:last, :], W_hn, a_n)
         for row in range(first, last):
@@ -199,12 +199,13 @@ def gru_backward(first, last, dx, da, dhW, dh_inout, dq, dy, cache, weights, W_h
                 )
             for j in range(H):
                 dhW_z[j], dq_t[j] = da_z[j], 0
-        if W_hn_T is not None:
+        if W_hn_T is not None:  # dq = da_n W_hn^T, for all rows at once
             dq_rows, da_n_rows = dq[first:last, :], da[t, first:last, 2 * H :]
             add_product(dq_rows, da_n_rows, W_hn_T, dq_rows)
         for row in range(first, last):
             if t >= lengths[row]:
                 continue
+            # Only now the reset gate: with "before" its gradient comes through dq.
             (r, _, _), (da_r, _, da_n) = split3(gates[t, row]), split3(da[t, row])
             dhW_r = dhW[t, row, :H]
             if W_hn_T is None:
@@ -265,6 +266,7 @@ class GRU(Cell):
     """
 
     gates = cached_gates = ("r", "z", "n")
+    keeping = (("z", 1),)
     cache_type = GRUCache
 
     def __init__(
@@ -309,6 +311,7 @@ class GRU(Cell):
         past_end = None if lengths is None else padding(ends, T)
         x = x if past_end is None else zero_at(past_end, x)
         weights, W_hn = self._weights()
+        # Without caches, memory for the gates of a few steps is used again and again.
         keep = caching.get()
         steps = T if keep else min(T, 1 + PIECE // (B * 3 * H))
         h, gates = empty((T + 1, B, H), self.dtype), empty((steps, B, 3 * H), self.dtype)
@@ -316,7 +319,7 @@ class GRU(Cell):
         past, hW = np.zeros((steps, B, H), self.dtype), empty((B, weights.b_h.size), self.dtype)
         h[0] = h_0
         run = gru_forward if keep else gru_forward_in_pieces
-        work = T * B * (weights.W_x.size + weights.W_h.size)
+        work = T * B * (weights.W_x.size + 3 * H * H)
         arrays = for_kernels(x), h, gates, past, ends
         threads.each_row(run, B, work, arrays, weights, W_hn, hW)
         y = h[1:] if past_end is None else zero_at(past_end, h[1:])
@@ -344,7 +347,7 @@ class GRU(Cell):
         dx, da = empty(x.shape, self.dtype), empty(gates.shape, self.dtype)
         dhW, dq = empty((T, B, weights.b_h.size), self.dtype), np.zeros_like(dh)
         arrays = for_kernels(x), h, gates, past, ends
-        work = T * B * (weights.W_x.size + weights.W_h.size)
+        work = T * B * (weights.W_x.size + 3 * H * H)
         arguments = dx, da, dhW, dh, dq, dy, arrays, weights, W_hn_T
         threads.each_row(gru_backward, B, work, *arguments)
         dW_x, db = weight_gradients(da, x, 1)
@@ -357,7 +360,8 @@ class GRU(Cell):
         return dx, dh, grads
 
     def _weights(self, backward=False):
-        """The parameters as the loops take them, and W_hn, which is None for reset="after"."""
+        """The parameters as the loops take them, and W_hn, which is None for reset="after"; for the
+        backward loop all of them transposed."""
         W_x, W_h, b, *b_hn = checks.params(self, self.param_shapes)
         W_hn, H = None, self.hidden_size
         if self.reset == "before":
@@ -374,7 +378,7 @@ class GRU(Cell):
         return (textbook.gru_step(params, x, h_prev).h,)
 
     def _quick_step(self, x, h_prev):
-        if self.reset == "before":  # there is a product in between
+        if self.reset == "before":  # q W_hn is a product between the gates and the candidate
             return self._step(self.params, x, h_prev)
         W_x, W_h, b, b_hn = checks.params(self, self.param_shapes)
         h, m = np.empty(h_prev.shape, self.dtype), np.empty(h_prev.shape, self.dtype)

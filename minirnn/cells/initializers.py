@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import checks
+from minirnn.protocol import optional
 
 
 def glorot_uniform(
@@ -50,15 +51,16 @@ def chrono(layer: Any, longest: int, rng: Any = None) -> None:
 
     With u uniform in 1..longest-1 for each unit, an LSTM gets ``b_f = log u``, ``b_i = -log u``, so
     that its cell forgets 1/u of itself a step; a GRU, where z keeps, ``b_z = log u`` (Tallec &
-    Ollivier 2018, arXiv:1804.11188).
+    Ollivier 2018, arXiv:1804.11188). Raises TypeError for a layer without these gates, ValueError
+    for a ``longest`` below 3.
     """
-    gates = getattr(layer, "gates", ())
-    if not {"f", "z"} & set(gates):
+    gates, keeping = optional(layer, "gates"), optional(layer, "keeping")
+    if not keeping or keeping[0][0] not in gates:
         raise TypeError(f"layer: expected an LSTM or a GRU, got {type(layer).__name__}")
     longest = checks.size(longest, "longest")
     if longest < 3:
         raise ValueError(f"longest: expected at least 3 steps, got {longest}")
     log_u = np.log(checks.generator(rng).uniform(1, longest - 1, layer.hidden_size))
-    for gate, sign in (("f", 1), ("i", -1), ("z", 1)):
+    for gate, sign in keeping:
         if gate in gates:
             np.split(layer.params["b"], len(gates))[gates.index(gate)][...] = sign * log_u

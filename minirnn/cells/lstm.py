@@ -4,8 +4,8 @@
 Axes: T time, B batch, D input, H hidden. Gates: i input, f forget, g candidate, o output, stored
 in this order side by side, as in PyTorch (Keras: i f c o; ONNX: i o f c).
 
-Forward, for t = 0 ... T-1 (``*`` is elementwise, a juxtaposed matrix a product; the code keeps the
-initial state first, so that h[t-1] is ``h[t]`` there, and c[t-1] is ``c[t]``)::
+Forward, for t = 0 ... T-1 (``*`` is elementwise, two names side by side are a matrix product. The
+code keeps the initial state first, so that there h[t-1] is ``h[t]`` and c[t-1] is ``c[t]``)::
 
     a[t] = x[t] W_x + h[t-1] W_h + b          split into a_i, a_f, a_g, a_o
     i = sigmoid(a_i)    f = sigmoid(a_f)    g = tanh(a_g)
@@ -66,7 +66,7 @@ class LSTMCache(NamedTuple):
     h: np.ndarray  # (T+1, B, H): h[0] is the initial state, h[t+1] the state after step t
     c: np.ndarray  # (T+1, B, H), in the same order
     gates: np.ndarray  # (T, B, 4H): the values of i, f, g, o
-    tanh_c: np.ndarray  # (T, B, H): tanh(c[t+1]), kept because a tanh costs more than memory
+    tanh_c: np.ndarray  # (T, B, H): tanh(c[t+1]); reading it is faster than a second tanh
     lengths: np.ndarray  # (B,)
     variant: str  # of the layer that made it
 
@@ -78,7 +78,7 @@ class LSTMWeights(NamedTuple):
     W_x: np.ndarray
     W_h: np.ndarray
     b: np.ndarray  # (1, 4H)
-    p: np.ndarray | None  # (3, H): the peepholes p_i, p_f, p_o. For None Numba leaves them out
+    p: np.ndarray | None  # (3, H): p_i, p_f, p_o. If None, Numba leaves out the lines for them
     tanh_in: bool  # False in the variant NIAF: g = a_g
     tanh_out: bool  # False in the variant NOAF: h = o * c
 
@@ -132,6 +132,7 @@ def lstm_units(gates_inout, tanh_c, c, h, c_prev, p, tanh_in, tanh_out):
     o; fill tanh_c, c and h (H,)."""
     wide_vectors()
     H, g_ = len(c), gates_inout
+    # Each of these names holds a before the loops below, and the gate's value after them.
     i, f, g, o = g_[:H], g_[H : 2 * H], g_[2 * H : 3 * H], g_[3 * H :]
     if p is not None:
         for j in range(H):
@@ -257,6 +258,7 @@ class LSTM(Cell):
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")
     cached_gates = gates
+    keeping = (("f", 1), ("i", -1))
     state_names = ("h", "c")
     cache_type = LSTMCache
     tanhs = (True, True)  # at the input g and at the output h; see lstm_variants for others
@@ -306,6 +308,7 @@ class LSTM(Cell):
         past_end = None if lengths is None else padding(ends, T)
         x = x if past_end is None else zero_at(past_end, x)
         weights = self._weights()
+        # Without caches, memory for the gates and cells of a few steps is used again and again.
         keep = caching.get()
         steps = T if keep else min(T, 1 + PIECE // (B * 4 * H))
         h, c = empty((T + 1, B, H), self.dtype), empty((steps + 1, B, H), self.dtype)
@@ -315,6 +318,7 @@ class LSTM(Cell):
         arrays = for_kernels(x), h, c, gates, tanh_c, ends
         threads.each_row(run, B, T * B * (weights.W_x.size + weights.W_h.size), arrays, weights)
         y = h[1:] if past_end is None else zero_at(past_end, h[1:])
+        # Without caches, c holds the last piece only, of (T - 1) % steps + 1 steps.
         h_T, c_T = h[T].copy(), c[(T - 1) % steps + 1].copy()
         y.flags.writeable = h_T.flags.writeable = c_T.flags.writeable = False
         cache = LSTMCache(x, h, c, gates, tanh_c, ends, self.variant) if keep else None
@@ -368,7 +372,7 @@ class LSTM(Cell):
         if "p_i" not in params and self.tanhs == (True, True):
             step = textbook.lstm_step(params, x, h_prev, c_prev)
             return step.h, step.c
-        # With peepholes, or a tanh less: the units' equations, of all units at once.
+        # With peepholes, or without one of the tanhs: the equations of one unit, for all at once.
         a = x @ params["W_x"] + h_prev @ params["W_h"] + params["b"]
         a_i, a_f, a_g, a_o = columns(a, 4)
         p_i, p_f, p_o = (params.get(name, 0) for name in ("p_i", "p_f", "p_o"))

@@ -13,8 +13,9 @@ From the LSTM with peepholes, "V", each variant leaves out one thing; compare ``
 There is no new loop: each is an LSTM whose parameters are fixed or tied. A gate is 1 if its weights
 are 0 and its bias is large, since sigmoid(50) is 1 to the last bit. And since 1 - sigmoid(a) =
 sigmoid(-a), the forget gate is coupled if its weights are those of the input gate, negated. The map
-from the variant's parameters to the LSTM's is linear (plus the fixed bias). The gradient goes the
-way back: a fixed gate's is dropped, that of the coupled gate is subtracted from the input gate's.
+from the variant's parameters to the LSTM's is linear (plus the fixed bias). The gradient goes back
+through it: that of a fixed gate is dropped, that of the coupled gate is subtracted from the input
+gate's.
 """
 
 from typing import Any, Literal, get_args
@@ -55,13 +56,14 @@ class LSTMVariant(LSTM):
         self.fixed = FIXED.get(variant)
         self.tied = variant == "CIFG"
         self.gates = tuple(g for g in "ifgo" if g != self.fixed)
-        self.own = np.repeat([g != self.fixed for g in "ifgo"], self.hidden_size)  # columns
+        # (4H,) bool: which of the LSTM's columns are parameters of the variant.
+        self.own = np.repeat([g != self.fixed for g in "ifgo"], self.hidden_size)
         self.lstm_shapes = self.param_shapes
         self.params = self._shrink(self.params)
         self.param_shapes = {name: p.shape for name, p in self.params.items()}
 
     def _shrink(self, lstm):
-        """Of the LSTM's parameters those that are the variant's own."""
+        """Leave out what is no parameter of the variant; ``_expand`` is the way back."""
         return {
             name: p[..., self.own] if p.shape[-1] == len(self.own) else p
             for name, p in lstm.items()

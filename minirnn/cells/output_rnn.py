@@ -9,11 +9,11 @@ Axes: T time, B batch, D input, H hidden, K output. With y[-1] the initial state
 Such a network is weaker than one with h[t-1] W_h, unless all that matters is in the outputs. But in
 training the outputs are known. *Teacher forcing* (Williams & Zipser 1989) takes u[t] from them:
 then no step waits for another, and training needs no loop over time, only a product over all steps
-at once. In use u[t] is the network's own output (*free-running*), errors and all. Mixing both
-while training accustoms it to that (scheduled sampling, Bengio et al. 2015). Outside of training
-nothing is drawn: with a mixture the network then runs free.
+at once. In use u[t] is the network's own output with its errors (*free-running*). To get used to
+that, the network may be given both in training, mixed at random (scheduled sampling, Bengio et al.
+2015). Outside of training nothing is drawn: a network with such a mixture then runs free.
 
-Backward, for t = T-1 ... 0, with do[t] the gradient of y[t] by all ways::
+Backward, for t = T-1 ... 0, with do[t] the gradient of y[t] through all paths::
 
     do[t] = dy[t] + du[t+1]             du[t+1] only where u[t+1] was y[t]
     da[t] = do[t] W_o^T * (1 - h[t]^2)
@@ -42,7 +42,7 @@ class OutputRNNCache(NamedTuple):
 
     x: np.ndarray  # (T, B, D)
     u: np.ndarray  # (T, B, K)
-    told: np.ndarray  # (T, B) bool: u is the true output, or at t = 0 the initial state
+    told: np.ndarray  # (T, B) bool: whether u is the true output (or, at t = 0, the initial state)
     h: np.ndarray  # (T, B, H)
     lengths: np.ndarray  # (B,)
     paired: bool  # whether true outputs were given
@@ -68,7 +68,8 @@ def free_forward(h, y, u, told, W_y, W_o):
 
 @jit
 def free_backward(da, do, du, told, h, W_y_T, W_o_T):
-    """Turn da (T, B, H) and du (T, B, K) from zeros into gradients; do (T, B, K) enters as dy."""
+    """Turn da (T, B, H) and du (T, B, K) from zeros into gradients. do (T, B, K) enters as dy and
+    leaves with du of the next step added, where u was y."""
     (T, B, H), K = h.shape, du.shape[2]
     for t in range(T - 1, -1, -1):
         add_product(da[t], do[t], W_o_T, da[t])
@@ -86,9 +87,9 @@ def free_backward(da, do, du, told, h, W_y_T, W_o_T):
 class OutputRNN(Shown):
     """Layer with output recurrence: x (T, B, input_size) to y (T, B, output_size).
 
-    x alone runs free; x = (x, outputs), with the true outputs (T, B, K) of the same steps, is
-    forced. Parameters: ``W_x`` (D, H), ``W_y`` (K, H), ``b`` (H,), ``W_o`` (H, K), ``b_o`` (K,).
-    The state is the last output (B, K).
+    With x alone it runs free. With the pair x = (x, outputs), where outputs (T, B, K) are the true
+    outputs of the same steps, it is told them (teacher forcing). The state is the last output
+    (B, K). Parameters: ``W_x`` (D, H), ``W_y`` (K, H), ``b`` (H,), ``W_o`` (H, K), ``b_o`` (K,).
 
     teacher_forcing: the probability, at each step of each sequence, of being told the true output
         where there are any; an attribute that may be lowered from epoch to epoch. With 1 the
@@ -142,7 +143,15 @@ class OutputRNN(Shown):
         self, x: Any, state: Numbers | None = None, lengths: Numbers | None = None,
         training: bool = False, rng: Seed = None,
     ) -> Forward:  # fmt: skip
-        """Returns y, the final state, and the cache; rng draws who is told what."""
+        """Run over a whole sequence.
+
+        x: (T, B, input_size), or the pair (x, outputs) with outputs (T, B, K). state: the output
+        (B, K) before the first step, None for zeros. lengths: (B,) in 0..T, None for T each. rng:
+        while training, with a teacher_forcing between 0 and 1, it draws which steps are told.
+
+        Returns y (T, B, K), the final state (B, K), and the cache. Raises ValueError or TypeError
+        for a wrong shape or kind.
+        """
         x, outputs = checks.pair(x, "x") if isinstance(x, tuple) else (x, None)
         x = checks.array(x, "x", ("T", "B", self.input_size), self.dtype)
         (T, B, _), K = x.shape, self.output_size
@@ -176,7 +185,8 @@ class OutputRNN(Shown):
 
     @quiet
     def backward(self, dy: Numbers | None, cache: Any, dstate: Numbers | None = None) -> Backward:
-        """Returns dx (of a pair: dx and doutputs), dstate, and the parameters' gradients."""
+        """Returns dx (T, B, D), for a pair (dx, doutputs); the gradient of the initial state
+        (B, K); and the parameters' gradients."""
         x, u, told, h, lengths, paired = checks.cache_type(cache, OutputRNNCache)
         T, B, K = u.shape
         past_end = padding(lengths, T)
@@ -202,7 +212,8 @@ class OutputRNN(Shown):
         return (dx, doutputs) if paired else dx, dstate, grads
 
     def step(self, x, state=None, params=None):
-        """One free-running time step in plain NumPy, of any dtype: x (B, D); returns y and y."""
+        """One free-running time step in plain NumPy, of any dtype: x (B, D). Returns y (B, K) and
+        the new state, which is y."""
         p = self.params if params is None else params
         x = checks.array(x, "x", ("B", self.input_size), None, "biufc")
         u = self.zero_state(len(x)) if state is None else state

@@ -1,7 +1,7 @@
 """The vanilla recurrent network (Elman 1990), compiled: ``textbook.py`` has it in plain NumPy.
 
-Axes: T time, B batch, D input, H hidden. A step is one row of the batch at a time, ``x`` (D,) and
-``h`` (H,); all rows together are a matrix product.
+Axes: T time, B batch, D input, H hidden. The equations are those of one row of the batch, ``x``
+(D,) and ``h`` (H,); the code multiplies all rows at once, as matrices.
 
 Forward, for t = 0 ... T-1, with f the activation (tanh or relu; the code keeps the initial state
 first, so that h[t-1] is ``h[t]`` there)::
@@ -23,8 +23,8 @@ and a[t] is a sum of products, each of which passes da[t] on to its two factors:
 
 Only h[t-1] W_h and da[t+1] W_h^T must wait for another step. x[t] W_x and dx[t] of all steps could
 be one product each, outside of the loop; but their many numbers would have to go to the memory and
-come back, while in the loop they are still in the processor's cache when they are needed. The sums
-over t are one product, after the loop.
+come back, while in the loop they are still in the processor's cache when they are needed. Each sum
+over t is one product, after the loop.
 """
 
 from typing import Any, Literal, NamedTuple

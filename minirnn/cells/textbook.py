@@ -1,7 +1,8 @@
 """The three recurrent cells in plain NumPy: read this file first.
 
 It is the specification. The layers that one trains (rnn.py, lstm.py, gru.py) compute the same,
-compiled and many times as fast, and the tests hold them to these lines.
+compiled and many times faster, and the tests hold them to these lines. Sequences of different
+lengths, and the peepholes of an LSTM, are in those files only.
 
 Axes: T time, B batch, D input, H hidden. x is a sequence (T, B, D), or one step of it (B, D); h and
 c are states (B, H). In the comments a product of matrices is written without a sign, as x W_x.
@@ -26,7 +27,7 @@ def sigmoid(a):
 
 # ---- The vanilla RNN (Elman 1990) ---------------------------------------------------------------
 
-# x (B, D), all else (B, H)
+# Every field is (B, H), except x, which is (B, D): here and in the other cells.
 RNNStep = namedtuple("RNNStep", "x h_prev h")
 
 
@@ -139,7 +140,7 @@ def lstm_backward(params, dy, dstate, steps):
 
 # ---- Gated recurrent unit (Cho et al. 2014) -----------------------------------------------------
 
-# r reset gate, z update gate, n candidate; past is m or q
+# r reset gate, z update gate, n candidate; past: what n sees of h_prev, m or q in gru_step
 GRUStep = namedtuple("GRUStep", "x h_prev r z n past h")
 
 
@@ -164,7 +165,7 @@ def gru_step(params, x, h_prev):
 
 
 def gru_step_backward(params, dh, step):
-    """dh (B, H): the gradient of h. h_prev stands in several lines: its gradient is their sum."""
+    """dh (B, H): the gradient of h. Each line with h_prev adds a term to its gradient."""
     x, h_prev, r, z, n, past, h = step
     W_hr, W_hz, W_hn = np.split(params["W_h"], 3, axis=1)
     grads = {}
@@ -185,8 +186,8 @@ def gru_step_backward(params, dh, step):
         dq = ds @ W_hn.T
         dr = dq * h_prev  # q = r * h_prev
         dh_prev = dh_prev + dq * r
-    da_z = dz * z * (1 - z)  # z = sigmoid(xW_z + h_prev W_hz)
-    da_r = dr * r * (1 - r)  # r = sigmoid(xW_r + h_prev W_hr)
+    da_z = dz * z * (1 - z)  # z = sigmoid(a_z), a_z = xW_z + h_prev W_hz
+    da_r = dr * r * (1 - r)  # r = sigmoid(a_r), a_r = xW_r + h_prev W_hr
     dh_prev = dh_prev + da_z @ W_hz.T + da_r @ W_hr.T
     grads["W_h"] = np.hstack([h_prev.T @ da_r, h_prev.T @ da_z, dW_hn])
     dxW = np.hstack([da_r, da_z, ds])

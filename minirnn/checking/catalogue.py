@@ -28,19 +28,22 @@ from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Layer, Seed
 
-V = 5  # tokens, of the layers that take tokens
+V = 5  # how many different tokens there are, for layers that take tokens
 
 
 def two_ways(D: int, H: int, merge: Any = "concat", **options: Any) -> Bidirectional:
+    """A different cell in each direction."""
     return Bidirectional(GRU(D, H, **options), LSTM(D, H, **options), merge)
 
 
 def tied(D: int, H: int, **options: Any) -> Sequential:
+    """One matrix as the first layer and the last."""
     words = Embedding(V, D, **options)
     return Sequential(words, LSTM(D, H, **options), GRU(H, D, **options), Unembedding(words))
 
 
 def twice(D: int, H: int, **options: Any) -> Sequential:
+    """One cell at two places, at two depths."""
     cell = RNN(D, D, **options)
     return Sequential(cell, Dropout(0.4), Sequential(cell, Linear(D, H, **options)))
 

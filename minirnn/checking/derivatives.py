@@ -31,8 +31,8 @@ COMPLEX_STEP = 1e-30
 FIRST_STEP = 0.02  # of finite differences, relative to the value, or absolute for values below 1
 SHORTER = 8  # a step with which the result is in doubt is divided by this ...
 STEPS = 6  # ... and so many steps are tried
-ROUNDING = 3e-15  # of a sum of outputs, relative to the largest output
-ENOUGH = 0.1  # a doubt of this part of the tolerance is small enough
+ROUNDING = 3e-15  # the error of a sum of outputs, relative to the largest output
+ENOUGH = 0.1  # a doubt below this times the tolerance is small enough
 
 
 class Problem:
@@ -45,7 +45,7 @@ class Problem:
         self.layer: Any = layer
         self.rest, self.generator = (lengths, training, rng), generator
         self.state = state
-        # Whole numbers may be tokens, so they stay what they are until backward returns a dx.
+        # Whole numbers may be tokens. If backward returns a dx for them, they are not: see below.
         parts = [
             np.array(checks.numbers(part, "x")) for part in (x if isinstance(x, tuple) else (x,))
         ]
@@ -64,7 +64,7 @@ class Problem:
         self.inputs = _by_name(self.x, dx)
 
     def at(self, steps: int, zero_state: bool = False) -> Problem:
-        """The same layer on the first ``steps`` steps only, without lengths."""
+        """The same problem on the first ``steps`` steps only, without lengths."""
         state = map_tree(np.zeros_like, self.state) if zero_state else self.state
         _, training, rng = self.rest
         return Problem(self.layer, self.x[:steps], state, None, training, rng, self.generator)
@@ -186,7 +186,11 @@ def measure_central(problem: Problem, tol: float, directions: Arrays) -> tuple[A
 def _derivative(
     problem: Problem, array: Array, direction: Array, tol: float
 ) -> tuple[Array, Array]:
-    """Along one direction, for each source, and its doubt."""
+    """The derivative along one direction, for each source, and how far it is in doubt.
+
+    d1, d2, d4 are the differences for the steps s, s/2, s/4; r2, r4 and result are Richardson's
+    extrapolations of them (see ``gradcheck``).
+    """
     original, direction = array.copy(), direction.reshape(array.shape)
 
     def difference(step: float) -> tuple[Array, Any]:

@@ -70,7 +70,7 @@ def diagnose(problem: Problem, report: Any, compare: Callable[[Problem], Any]) -
 
 
 def _which_part(parts: Any, report: Any) -> tuple[str, str]:
-    """An error spreads from a layer to those before it, so the last wrong one is where it began."""
+    """An error spreads from a layer to all layers before it, so it began in the last wrong one."""
     wrong = [row.name[1:].split(".", 1) for row in report.rows if row.wrong and "." in row.name]
     last = max((part for part, _ in wrong), key=list(parts).index, default=next(iter(parts)))
     names = ", ".join("d" + name for part, name in wrong if part == last) or "dx"

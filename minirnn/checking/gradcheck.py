@@ -7,7 +7,8 @@ each parameter, of the input and of the initial state is measured and compared w
 - ``central``: finite differences of ``forward``. D(s) = (f(v + s) - f(v - s)) / 2s has an error in
   s^2, s^4, ...; from D(s), D(s/2), D(s/4) Richardson's extrapolation removes the first two, and how
   much the last extrapolation changed says how far to trust it. Where it changed much (a kink, a
-  large input), s is made smaller. So rounding is not taken for a wrong gradient.
+  large input), s is made smaller. What remains is the *doubt* of the measurement, so that rounding
+  is not taken for a wrong gradient.
 - ``complex``: the complex step ``Im f(v + ih) / h`` with h = 1e-30 (Squire & Trapp 1998), through a
   loop of the layer's plain one-step function. Nothing cancels: it is exact to rounding.
 - ``directional``: finite differences along one random direction in each array. This finds whether
@@ -31,9 +32,9 @@ from minirnn.checking.diagnose import diagnose
 from minirnn.protocol import Array, Layer, Numbers, Seed, State, optional
 
 TOLERANCE = {"central": 1e-7, "complex": 1e-12, "directional": 1e-7}
-MOVE = 0.1  # how far the parameters are moved, since one that is zero hides errors
+MOVE = 0.1  # the size of the random change of the parameters, since one that is zero hides errors
 ROUNDING = 1e-14  # relative to the largest entry of an array
-UNSURE = 1e-3, 1e-9  # a doubt above these, relative and absolute: the entry was not measured
+UNSURE = 1e-3, 1e-9  # relative and absolute: with more doubt than this an entry is not measured
 
 
 @dataclass(repr=False)
@@ -109,7 +110,8 @@ def gradcheck(
 
     Returns a ``Report``: ``report.ok``, ``report.max_rel_error``, ``print(report)``. If the
     gradient is wrong, its ``verdict`` says where the error was first seen when going from one
-    step to many. Raises ValueError where there is nothing to check (float32, a missing method).
+    step to many. Raises ValueError where there is nothing to check (float32, a missing method), and
+    TypeError if ``layer`` is no layer.
     """
     if not all(hasattr(layer, name) for name in ("params", "forward", "backward")):
         raise TypeError(f"layer: expected params, forward and backward, got {layer!r:.80}")
@@ -199,9 +201,9 @@ def block_labels(layer: Any, name: str, shape: tuple[int, ...]) -> list[tuple[st
         part, param = param.split(".", 1)
         layer = layer.parts[part]
     gates = optional(layer, "gates")
-    if gates and param in getattr(layer, "params", ()):
-        H = layer.hidden_size
-        if shape[-1] == len(gates) * H:
+    if gates and param in layer.params:
+        H = optional(layer, "hidden_size")
+        if H is not None and shape[-1] == len(gates) * H:
             return [(f"gate {g}", (..., slice(k * H, (k + 1) * H))) for k, g in enumerate(gates)]
         if param[-1] in gates:  # p_i, b_hn
             return [(f"gate {param[-1]}", ...)]

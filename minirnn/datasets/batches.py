@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,58 +40,118 @@ def _shapes(batch: Any) -> str:
 def pad(sequences: Sequence[Numbers], value: Any = 0) -> tuple[Array, Array]:
     """Sequences of shape (n, ...) side by side, (T, B, ...), filled up with ``value``.
 
-    T is the length of the longest. Returns the array and the lengths (B,).
+    T is the length of the longest. Returns the array and the lengths (B,). Raises TypeError for
+    what is no list of arrays, and ValueError for sequences of different shapes, and for a value
+    that their dtype cannot hold.
     """
-    arrays = [np.asarray(s) for s in sequences]
+    arrays = _arrays(sequences, "sequences")
     if not arrays or any(a.ndim < 1 or a.shape[1:] != arrays[0].shape[1:] for a in arrays):
         raise ValueError(
             "sequences: expected at least one, with equal shapes (n, ...) except for n"
         )
     lengths = np.array([len(a) for a in arrays])
     shape = (max(1, lengths.max()), len(arrays), *arrays[0].shape[1:])
-    padded = np.full(shape, value, np.result_type(*arrays))
+    padded = np.full(shape, _fitting(value, np.result_type(*arrays)))
     for b, a in enumerate(arrays):
         padded[: len(a), b] = a
     return padded, lengths
 
 
-def shuffled(x: Numbers, target: Numbers, batch_size: int, rng: Seed = None) -> Iterator[Batch]:
-    """Batches of sequences of one length: x (T, N, ...) and target (N, ...), in an order drawn from
-    rng. For ``fit``: ``data=lambda rng: shuffled(x, target, 32, rng)``."""
-    x, target = np.asarray(x), np.asarray(target)
+def _arrays(values: Any, name: str) -> list[Array]:
+    """The elements of a list as arrays of numbers."""
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping, Set)):
+        raise TypeError(f"{name}: expected a list of arrays, got {values!r:.80}")
+    if getattr(values, "shape", None) == ():
+        raise TypeError(f"{name}: expected a list of arrays, got one number")
+    return [checks.numbers(v, f"{name}[{k}]") for k, v in enumerate(values)]
+
+
+def _fitting(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A number as one of this dtype; ValueError if that would be another number."""
+    number = checks.numbers(value, "value")
+    with np.errstate(all="ignore"):
+        own = number.astype(dtype)
+    if number.ndim or not (dtype.kind == "f" or own == number):
+        raise ValueError(f"value: expected a number that {dtype} can hold, got {value!r:.80}")
+    return own[()]
+
+
+def shuffled(
+    x: Numbers, target: Numbers, batch_size: int, rng: Seed = None, stepwise: bool | None = None
+) -> Iterator[Batch]:
+    """Batches of sequences of one length, in an order drawn from rng: x (T, N, ...) and target
+    (N, ...), or (T, N, ...) with one target a step. For ``fit``:
+    ``data=lambda rng: shuffled(x, target, 32, rng)``.
+
+    stepwise: whether there is a target a step; only needed if T = N, where both would fit.
+    """
+    x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     size, generator = checks.size(batch_size, "batch_size"), checks.generator(rng)
-    if x.ndim < 2 or x.shape[1] != len(target):
+    if x.ndim < 2:
+        raise ValueError(f"x: expected sequences (T, N, ...), got shape {x.shape}")
+    N, shape = x.shape[1], target.shape
+    stepwise = _stepwise(shape[:2] == x.shape[:2], shape[:1] == (N,), stepwise)
+    if stepwise is None:
+        hint = "; x may be batch first, time comes first" if shape[:1] == x.shape[:1] else ""
         raise ValueError(
-            f"target: expected one for each sequence of x {x.shape}, got {target.shape}"
+            f"target: expected one for each sequence of x {x.shape}, got {shape}{hint}"
         )
-    order = generator.permutation(len(target))
-    for k in range(0, len(order), size):
+    order = generator.permutation(N)
+    for k in range(0, N, size):
         rows = order[k : k + size]
-        yield Batch(x[:, rows], target[rows])
+        yield Batch(x[:, rows], target[:, rows] if stepwise else target[rows])
+
+
+def _stepwise(fits_steps: bool, fits_sequences: bool, given: bool | None) -> bool | None:
+    """Whether targets go step by step; None if they fit neither the steps nor the sequences, or
+    not what is given. Never a guess: ValueError if both would do."""
+    if given is not None and not isinstance(given, (bool, np.bool_)):
+        raise TypeError(f"stepwise: expected True, False or None, got {given!r:.80}")
+    if given is None and fits_steps and fits_sequences:
+        raise ValueError(
+            "stepwise: expected True (one target a step) or False (one a sequence), since the "
+            "shapes of these targets fit both; got None"
+        )
+    stepwise = fits_steps if given is None else bool(given)
+    return stepwise if (fits_steps if stepwise else fits_sequences) else None
 
 
 def buckets(
-    sequences: Sequence[Any], targets: Sequence[Any], batch_size: int, rng: Seed = None
-) -> list[PaddedBatch]:
+    sequences: Sequence[Any], targets: Sequence[Any], batch_size: int, rng: Seed = None,
+    stepwise: bool | None = None,
+) -> list[PaddedBatch]:  # fmt: skip
     """Batches (x, target, lengths) of sequences of similar length, so that little is padding.
 
-    targets: one for each sequence. Targets that are sequences too, of the same lengths, are padded
-    in the same way. The order of the batches, and of the sequences of equal length, is drawn from
-    rng: the same for the same seed. For ``fit``:
-    ``data=lambda rng: buckets(sequences, targets, 32, rng)``.
+    targets: one for each sequence, all of one shape (...), which become (B, ...); or, with a target
+    a step, sequences of the same lengths, which are padded in the same way to (T, B, ...). The
+    order of the batches, and of the sequences of equal length, is drawn from rng: the same for the
+    same seed. For ``fit``: ``data=lambda rng: buckets(sequences, targets, 32, rng)``.
+
+    stepwise: whether there is a target a step; None says so from the shapes of all targets
+        together, and raises ValueError where both would fit: sequences of one length n only, with
+        targets (n, ...).
     """
     size, generator = checks.size(batch_size, "batch_size"), checks.generator(rng)
-    if len(targets) != len(sequences) or not len(sequences):
-        got = f"{len(sequences)} sequences, got {len(targets)}"
-        raise ValueError(f"targets: expected one for each of {got}")
-    lengths = np.array([len(s) for s in sequences])
-    order = generator.permutation(len(sequences))
-    order = order[np.argsort(lengths[order], kind="stable")]
+    xs, ts = _arrays(sequences, "sequences"), _arrays(targets, "targets")
+    if len(ts) != len(xs) or not xs:
+        raise ValueError(f"targets: expected one for each of {len(xs)} sequences, got {len(ts)}")
+    if any(x.ndim == 0 for x in xs):
+        raise ValueError("sequences: expected shapes (n, ...), got a single number as one of them")
+    fits_steps = all(t.shape[:1] == x.shape[:1] for x, t in zip(xs, ts, strict=True))
+    fits_steps = fits_steps and all(t.shape[1:] == ts[0].shape[1:] for t in ts)
+    fits_sequences = all(t.shape == ts[0].shape for t in ts)
+    stepwise = _stepwise(fits_steps, fits_sequences, stepwise)
+    if stepwise is None:
+        raise ValueError(
+            "targets: expected arrays of one shape, or one target for each step of each sequence "
+            "(stepwise=True), got neither"
+        )
+    order = generator.permutation(len(xs))
+    order = order[np.argsort(np.array([len(x) for x in xs])[order], kind="stable")]
     batches = []
     for group in np.split(order, np.arange(size, len(order), size)):
-        x, n = pad([sequences[k] for k in group])
-        own = [np.asarray(targets[k]) for k in group]
-        stepwise = all(t.ndim and len(t) == k for t, k in zip(own, n, strict=True))
+        x, n = pad([xs[k] for k in group])
+        own = [ts[k] for k in group]
         batches.append(PaddedBatch(x, pad(own)[0] if stepwise else np.array(own), n))
     generator.shuffle(batches)
     return batches
@@ -105,7 +165,7 @@ def stream(tokens: Numbers, batch_size: int, steps: int) -> Iterator[Batch]:
     carried on too. The last piece may be shorter; up to ``batch_size`` tokens at the end are left
     out.
     """
-    tokens = np.asarray(tokens)
+    tokens = checks.numbers(tokens, "tokens")
     B, steps = checks.size(batch_size, "batch_size"), checks.size(steps, "steps")
     T = (len(tokens) - 1) // B if tokens.ndim else 0
     if T < 1:

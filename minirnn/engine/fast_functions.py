@@ -1,9 +1,9 @@
 """The activation functions for kernels, on one float32 or float64 at a time.
 
-Inside a kernel Numba puts these functions in the place of ``activations.tanh`` and its sisters.
-Their only purpose is speed: ``math.tanh`` is a call into the C library, some 10 ns a value, and no
-call can be vectorised. Written as arithmetic without branches, LLVM works on 4 to 16 values at
-once, and a value costs 0.4 to 1.5 ns.
+Inside a kernel Numba puts these functions in the place of those in ``activations``. Their only
+purpose is speed. ``math.tanh`` is a call into the C library, which takes some 10 ns a value, and a
+loop with a call is not vectorised. These are arithmetic without branches, so that LLVM works on 4
+to 16 values at once; a value takes 0.4 to 1.5 ns.
 """
 
 import math
@@ -37,12 +37,15 @@ def _exp_parts(dtype, int_type, mantissa_bits, exponent_bias, degree, ln2, ln2_l
     polynomial of exp(r) - 1 leaves out is below its last bit. ln 2 comes in two parts (in float32
     those of Cephes), so that k times the first one is exact. degree: of the polynomial, odd.
 
-    A number from 2**mantissa_bits to twice that has no bits for a fraction. So to add 1.5 of them,
-    from which k does not lead out of this range, rounds x / ln 2, and k stands in the last bits of
-    the sum. If exponent_bias is added too, these bits, moved to where a float has its exponent (and
-    the 1.5 out of it), are 2**k. For the lowest x that is 0, as exp is but for numbers of less than
-    full precision. From x = (exponent_bias + 1/2) ln 2 on, a little before exp overflows, it is
-    infinite; for k > exponent_bias + 1, rubbish.
+    An addition does the rounding to k. Floats from 2**mantissa_bits to twice that are whole
+    numbers. So x / ln 2 + 1.5 * 2**mantissa_bits, which lies there for every x allowed, is rounded
+    to a whole number, and k stands in its last bits. If exponent_bias is added too, these bits are
+    the exponent of the float 2**k. Shifted to where a float has its exponent they are 2**k itself;
+    the shift pushes out the bits of the 1.5.
+
+    At the lowest x, two_k is 0; exp(x) is not 0 there, but smaller than every float of full
+    precision. From x = (exponent_bias + 1/2) ln 2 on, a little before exp overflows, two_k is
+    infinite. For k > exponent_bias + 1 it means nothing, so the caller must not go that far.
     """
     log2_e, ln2, ln2_low = dtype(1 / math.log(2)), dtype(ln2), dtype(ln2_low)
     whole, bits = dtype(1.5 * 2**mantissa_bits + exponent_bias), int_type(mantissa_bits)
@@ -119,7 +122,8 @@ def _version(function, kind):
 
 
 def _use_in_kernels(function):
-    # What is chosen must call its argument as ``choose`` does; the derivatives' is s.
+    # Numba wants one name for the argument in ``choose`` and in the function that it chooses. The
+    # derivatives call it s, the others x.
     if function in DERIVATIVES:
 
         def choose(s):

@@ -21,14 +21,15 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     # Two kernels may run in two Python threads at once.
     "nogil": True,
-    # Kernels make no arrays, they fill those they are given. So Numba need not count who refers to
-    # which memory, which would take as long as some hundred multiplications for each row. To
-    # assign an array (``a[0] = b``, not ``a[0] = 0``) counts too; it is written as a loop.
+    # Kernels make no arrays, they fill those they are given. So Numba need not count the references
+    # to arrays, which would take as long as some hundred multiplications for each row. An
+    # assignment of an array (``a[0] = b``, not ``a[0] = 0``) would need this count; it is written
+    # as a loop.
     "_nrt": False,
     # Fused multiply-add, and no care for the sign of zero. Not "fast": that would let the compiler
     # assume that NaN never occurs, and then a NaN in the data could vanish without a trace.
     "fastmath": {"contract", "nsz"},
-    # Nobody calls them from C, and to compile a way in for it takes a twentieth of the time.
+    # Nobody calls them from C; to compile the function for such calls takes 5 % of the time.
     "no_cfunc_wrapper": True,
 }
 
@@ -56,7 +57,7 @@ def inline(function: Callable) -> Callable:
     """Compile a function into the loops that call it.
 
     Without ``forceinline`` LLVM calls the longer ones, and a loop over units with a call in it is
-    not vectorised. What each of these tricks is worth, ``python -m benchmarks --only tricks`` says.
+    not vectorised. ``python -m benchmarks --only tricks`` measures what each of these tricks saves.
     """
     return numba.njit(forceinline=True, **OPTIONS)(function)
 
@@ -64,8 +65,8 @@ def inline(function: Callable) -> Callable:
 def inline_unfused(function: Callable) -> Callable:
     """``inline`` for a function whose products are rounded before they are added to anything.
 
-    LLVM may otherwise round a product and a sum together, or not, depending on what stands around
-    them: then a change elsewhere in the loop would change the last bit of the result.
+    LLVM may otherwise round a product and a sum in one operation, or not, depending on the code
+    around them: then a change elsewhere in the loop would change the last bit of the result.
     """
     return numba.njit(forceinline=True, **(OPTIONS | {"fastmath": {"nsz"}}))(function)
 
@@ -78,7 +79,7 @@ class _Notice(event.Listener):
     def on_start(self, notice):
         kernel = getattr(notice.data["dispatcher"], "py_func", None)
         ours = str(getattr(kernel, "__module__", None)).startswith("minirnn.")
-        if ours and not self.printed and sys.stderr.isatty():
+        if ours and not self.printed and sys.stderr is not None and sys.stderr.isatty():
             print("minirnn: compiling for the first use, some seconds ...", file=sys.stderr)
             self.printed = True
 

@@ -1,9 +1,9 @@
 """Large arrays from memory that is already warm.
 
-The operating system hands out fresh memory page by page, with a fault at the first touch of each:
-for the megabytes of a cache this costs as much as computing what goes into them. So an array made
-here gives its memory back to a small store when nobody refers to it any more, and the next array
-of about the same size takes it from there. To its user it is ``np.empty``.
+The operating system gives a program new memory page by page: it interrupts the program at the first
+use of each page. For the megabytes of a cache this takes as long as computing what goes into them.
+So an array made here gives its memory back to a small store when nobody refers to it any more, and
+the next array of about the same size takes it from there. For its user it is like ``np.empty``.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 SMALLEST = 1 << 16  # bytes; below, the allocator of the C library does the same
-LARGEST_STORE = 1 << 28  # bytes kept without a use at the most
+LARGEST_STORE = 1 << 28  # bytes; the store holds no more unused memory than this
 LINE = 64  # bytes, of the cache
-SMALL = 1 << 12  # bytes; below, to look for a line takes longer than it saves
+SMALL = 1 << 12  # bytes; below, to begin at a line takes longer than it saves
 
 _store: list[np.ndarray] = []  # the block that was given back last is at the end
 _lock = threading.Lock()
@@ -27,7 +27,7 @@ _lock = threading.Lock()
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array with arbitrary content, C-contiguous, like ``np.empty``. Unless it is small, it
-    begins where a line of the processor's cache does, for a vector that lies in two of them takes
+    begins where a line of the processor's cache begins, since a vector that lies in two lines takes
     twice as long to load."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
@@ -36,8 +36,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if size < SMALLEST:
         room_for_it = np.empty(size + LINE, np.uint8)
         return np.ndarray(shape, dtype, room_for_it, _to_line(room_for_it))
-    # Of blocks of any size few would fit again, where sequences differ in length: eight sizes
-    # between each power of two and the next.
+    # Sequences differ in length, so a block of exactly the right size would hardly ever fit again.
+    # There are eight sizes only between each power of two and the next.
     unit = 1 << (size.bit_length() - 4)
     room = -(-size // unit) * unit + LINE
     with _lock:
@@ -53,9 +53,9 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def for_kernels(a: np.ndarray) -> np.ndarray:
-    """The array as every kernel takes it, C-contiguous and not read-only: to Numba any other is
-    another type, for which it would compile the kernel once more. Of a read-only array it is a view
-    of the same memory, since kernels write only to what they are to fill."""
+    """The array as every kernel takes it, C-contiguous and not read-only. Any other array has
+    another type in Numba, for which the kernel would be compiled once more. For a read-only array
+    the result is a writeable view of the same memory: kernels write only to what they fill."""
     if not a.flags.c_contiguous:
         return a.copy()
     if a.flags.writeable:
@@ -70,13 +70,13 @@ def _to_line(block):
 
 
 class _Loan(weakref.ref):
-    """A block and who has it; the callback is made when nobody has it any more."""
+    """A block that is in use. The callback is called when nobody uses it any more."""
 
     __slots__ = ("block",)
     block: np.ndarray
 
 
-_loans: dict[int, _Loan] = {}  # a weak reference that is itself forgotten makes no callback
+_loans: dict[int, _Loan] = {}  # a weak reference must be kept, or its callback is not called
 
 
 def _after_fork() -> None:

@@ -1,11 +1,11 @@
 """Matrix products, on which a network spends most of its time.
 
-A BLAS, made for large matrices, copies both factors into an order of its own for each product. In
-a loop over time there are only the B rows of a step, and the weights are the same at every step: to
-copy them takes as long as to multiply by them. Here this is done once for the whole sequence, by
-``panels``, and ``add_product`` multiplies by those, within the loop or, in ``times``, over all
-steps at once. Where both factors are as long as the sequence, for the gradients of the weights,
-NumPy's BLAS is faster.
+The BLAS (NumPy's library for products) is made for large matrices. For each product it copies both
+factors into an order of its own. In a loop over time a step has B rows only, and the weights are
+the same at every step: to copy them takes as long as to multiply by them. Here they are copied once
+for the whole sequence, by ``panels``. ``add_product`` multiplies by these panels, within the loop
+or, in ``times``, over all steps at once. For the gradients of the weights both factors are as long
+as the sequence, and there the BLAS is faster.
 """
 
 import itertools
@@ -43,7 +43,7 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     side by side, ``[x h 1]^T da``, this is a single product.
 
     Two threads share it where that pays. A long sum over the rows is cut in two, and the parts are
-    added; if there are more columns than rows, these are cut, and nothing need be added.
+    added. If there are more columns than rows, the columns are cut, and nothing need be added.
     """
     da = da.reshape(-1, da.shape[-1])
     n, K = da.shape

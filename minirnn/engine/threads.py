@@ -3,8 +3,8 @@
 In the loops over time a row of the batch depends on no other, so that the threads share out the
 rows as they like (``shares``). Where a sum goes over rows, or the BLAS makes it, the work is cut
 into blocks by the shapes alone; each block is one thread's, and sums of blocks are added up in
-their order (``blocks``). The BLAS, which would choose its sums by its own number of threads, has to
-make do with one while it works for us; afterwards it has again what its user gave it.
+their order (``blocks``). The BLAS would order its sums by its own number of threads. So it gets one
+thread while it works for us, and afterwards as many as before.
 """
 
 import contextvars
@@ -19,14 +19,14 @@ import numpy as np
 
 from minirnn import checks
 
-# What a number costs that is fetched, changed a little and put back, in multiplications.
+# The cost of reading a number, changing it a little and writing it back, in multiplications.
 PER_NUMBER = 20
 ENOUGH = 1e7  # multiplications; for less a second thread costs more than it brings
-FEWEST_ROWS = 8  # for a thread: a product by fewer rows takes nearly as long
+FEWEST_ROWS = 8  # for one thread: a product with fewer rows takes nearly as long as with eight
 LARGE = 1 << 18  # numbers; arrays that do not stay in the second cache
 
 _threads: int | None = None
-_jobs: queue.SimpleQueue | None = None  # what the other threads are to do; None: none started yet
+_jobs: queue.SimpleQueue | None = None  # what the other threads have to do; None: none started yet
 _thread = threading.local()  # .busy: already within a block, so that ``each`` runs in line
 _blas: list[Any] | None = None
 _blas_users = 0
@@ -138,7 +138,8 @@ def _work(jobs):
 
 
 def each_row(kernel: Callable, rows: int, work: float, *arguments: Any) -> None:
-    """``kernel(first, last, *arguments)`` over all rows, each thread some of them (``shares``)."""
+    """``kernel(first, last, *arguments)`` over all rows; each thread gets some rows (``shares``).
+    work: multiplications in all."""
     if work < ENOUGH:
         kernel(0, rows, *arguments)
         return
@@ -149,7 +150,7 @@ def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
     """``function(*arrays)`` for a few rows of all the arrays at a time, which then stay in the
     cache from one line of the function to the next. It must work row by row."""
     size = arrays[0].size
-    if size <= LARGE:  # the usual case of a small network, in which what follows takes longer
+    if size <= LARGE:  # a small network, for which the rest of this function would cost more
         function(*arrays)
         return
     n = 1 + LARGE * len(arrays[0]) // size
@@ -163,7 +164,7 @@ def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
 
 
 class OneBlasThread:
-    """While anyone is within, the BLAS has one thread."""
+    """``with OneBlasThread():`` the BLAS has one thread while any of ours is in such a block."""
 
     def __enter__(self):
         global _blas_users, _blas_before

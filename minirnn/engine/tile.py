@@ -116,22 +116,22 @@ def _write_tile(builder, number, size, first, share, start, left, panels, out):
             sums[r] += left[r, k] * panels[:, k]    for each row r
         out[r] = sums[r]
 
-    Python's own loops are over by then: each turn of them has written one instruction.
+    Python's own loops below run while the instructions are written: each turn writes one.
 
     size: (rows, panels) of the tile; first: its first row. Where there are fewer rows or panels,
     the last one stands in for those that are missing, and is computed and stored more than once.
     (To have instructions for each number of rows would be faster where some are missing, by a
     quarter at the most, and takes some tenths of a second more to compile.)
 
-    A processor begins six or so instructions in a cycle, two of them products, and two threads may
-    have to share these six. So the loop holds little else: four terms a turn, whose addresses
-    differ by constants only.
+    A processor begins about six instructions in a cycle, two of them products, and two threads may
+    have to share these six. So there is little in the loop but products: four terms a turn, whose
+    addresses differ by constants only.
 
-    share: (number of this tile, number of tiles), or None. While at work on a panel, or 256 rows of
-    it, each tile sends for a line of memory a turn, spread over its share of as many bytes behind
-    these, which are wanted next (and behind the last ones for what happens to be there, or for
-    nothing: this is allowed). Eight tiles send for all of them. Weights of 512 units are more than
-    the processor's inner caches hold, and the first tile would wait for them.
+    share: (number of this tile, number of tiles), or None. Weights of 512 units are more than the
+    processor's inner caches hold, and the first tile would wait for them. So while the tiles work
+    on a panel, or on 256 rows of it, they already ask for the bytes that follow it in memory, which
+    are needed next: each tile for its share of them, one line of memory a turn. (Behind the last
+    panel there are other data or nothing; to ask for that is allowed.) Eight tiles ask for all.
     """
     (rows, count), integer = size, first.type
     itemsize = 4 if isinstance(number, ir.FloatType) else 8

@@ -24,7 +24,7 @@ from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
-from minirnn.description import MISSING, OF_INITIAL_VALUES, arguments, is_layer
+from minirnn.description import MISSING, OF_INITIAL_VALUES, arguments
 from minirnn.files.npz import read_arrays, write_arrays
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -37,7 +37,7 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Array, Layer
+from minirnn.protocol import Array, Layer, is_layer
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind
@@ -133,12 +133,13 @@ def _array(p: Any, name: str) -> Array:
 
 
 class Sparing(np.random.Generator):
-    """A generator for initial values that will be overwritten: it draws no more of them than there
-    are parameters in the file. So a small file cannot ask for a large model."""
+    """A generator for initial values that will be overwritten: it draws no more of them than twice
+    the parameters in the file, as a variant of the LSTM draws a whole one and keeps a part. So a
+    small file cannot ask for a large model."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__(np.random.PCG64(0))
-        self.numbers = self.left = numbers
+        self.numbers, self.left = numbers, 2 * numbers
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
         return super().normal(loc, scale, self._allowed(size))

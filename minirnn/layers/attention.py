@@ -124,9 +124,11 @@ class LuongAttention(Shown):
         return dq, dm, dk, grads
 
     def _score(self, q: Array, k: Array) -> tuple[Array, Array | None]:
+        """The scores e (S, B, T), and what ``_score_backward`` needs of the way to them."""
         return np.einsum("sba,tba->sbt", q, k), None
 
     def _score_backward(self, de: Array, q: Array, k: Array, u: Any) -> tuple[Array, Array, Grads]:
+        """Returns dq, dk, and the gradients of the score's own parameters."""
         return np.einsum("sbt,tba->sba", de, k), np.einsum("sbt,sba->tba", de, q), {}
 
     @quiet
@@ -149,7 +151,7 @@ class LuongAttention(Shown):
         return y, m, cache
 
     def checked(self, cache: AttentionCache) -> AttentionCache:
-        """The cache, if a layer of this kind and size made it."""
+        """The cache; ValueError if a layer of another kind or size made it."""
         cache = checks.cache_type(cache, AttentionCache)
         if cache.made_by != self._kind():
             raise ValueError(f"cache: made by {cache.made_by}, given to {self._kind()}")
@@ -212,7 +214,7 @@ class BahdanauAttention(LuongAttention):
         dv = np.einsum("sbt,sbta->a", de, u)
         da = de[..., None] * p["v"] * (1 - u * u)
         dk, dqW = da.sum(axis=0).transpose(1, 0, 2), da.sum(axis=2)
-        if "W_q" not in p:
+        if "W_q" not in p:  # q has no features, and so has its gradient
             return q, dk, {"v": dv}
         return times(dqW, p["W_q"].T), dk, {"v": dv, "W_q": weight_gradients(dqW, q)[0]}
 

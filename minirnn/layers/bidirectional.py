@@ -32,10 +32,10 @@ class BidirectionalCache(NamedTuple):
 class Bidirectional(Container):
     """x (T, B, D) to y (T, B, 2H) for merge "concat", (T, B, H) for "sum" and "mean".
 
-    forward_layer, backward_layer: two layers from D features to H; for shared weights, one layer
-    twice. The state is the list of the two layers' states. In a model that gives one answer for a
-    sequence, put ``Last(both=True)`` after it: at the last step the backward layer has seen only
-    one step.
+    forward_layer, backward_layer: two layers from D features to H. They may be one layer, given
+    twice; then both directions have the same weights. The state is the list of the two directions'
+    states. In a model that gives one answer for a sequence, put ``Last(both=True)`` after it: at
+    the last step the backward layer has seen only one step.
     """
 
     streams = False  # the future is needed before the present is known
@@ -94,6 +94,7 @@ class Bidirectional(Container):
         if x.ndim < 2:
             raise ValueError(f"x: expected a sequence (T, B, ...), got shape {x.shape}")
         lengths = checks.lengths(lengths, *x.shape[:2])
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         s_u, s_v = self.split(state, "state")
         with self.at("forward") as layer:

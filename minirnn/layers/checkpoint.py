@@ -7,9 +7,10 @@ goes from the last piece to the first, and runs each forward once more to get it
     forward     piece 0  s1  piece 1  s2  piece 2            keeps x and the states
     backward    piece 2 again from s2, and back;  piece 1 again from s1, and back;  ...
 
-The result is that of BPTT, except for the rounding of the sum over the steps. Besides x and y, it
-needs memory for ``T / every`` states and for the cache of one piece. The price is one more forward
-pass.
+The result is that of BPTT, except for the rounding of the sum over the steps. Random numbers are
+drawn again as they were drawn first, and a mask for a whole sequence is one mask for all pieces,
+since it is a part of the state. Besides x and y, it needs memory for ``T / every`` states and for
+the cache of one piece. The price is one more forward pass.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class CheckpointCache(NamedTuple):
 class Checkpoint(Container):
     """A model run in pieces of ``every`` steps: x (T, B, ...) to y (T, B, K), as the model does.
 
-    model: any that can run on from a state, with an output at every step.
+    model: any that can go on from a state, with an output at every step. The state is a list with
+    one entry, that of the model.
     """
 
     def __init__(self, model: Layer, every: int) -> None:

@@ -12,8 +12,17 @@ from types import MappingProxyType
 from typing import Any
 
 from minirnn import checks
-from minirnn.description import At, Shown, html_table, is_layer, tree
-from minirnn.protocol import Array, Layer, Shape, State, optional, output_shape, zero_state
+from minirnn.description import At, Shown, html_table, tree
+from minirnn.protocol import (
+    Array,
+    Layer,
+    Shape,
+    State,
+    is_layer,
+    optional,
+    output_shape,
+    zero_state,
+)
 
 PartShapes = dict[str, Shape | None]
 
@@ -41,7 +50,8 @@ class Container(Shown):
         self._check_params()
 
     def _check_params(self) -> None:
-        """One dtype, and no memory in common but that of whole arrays."""
+        """Raise ValueError unless all parameters have one dtype, and any two of them are one array
+        or have no memory in common."""
         params = self.params
         dtypes = {str(p.dtype): name for name, p in reversed(list(params.items()))}
         if len(dtypes) > 1:
@@ -56,13 +66,14 @@ class Container(Shown):
         return MappingProxyType(EachOnce(self._all_params()))
 
     def _all_params(self) -> dict[str, Array]:
-        """An array that is used at two places is here twice."""
+        """The parameters of all parts. An array that is used at two places is here twice."""
         return join({name: part.params for name, part in self.parts.items()})
 
     def join_grads(self, by_part: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
         """The parts' gradients under the names of ``params``, those of one array summed."""
         names, grads = first_names(self._all_params()), join(by_part)
         total: dict[str, Array] = {}
+        # In the order of ``params``. Names that are not in it, of a wrong backward, come last.
         for name in [*(n for n in names if n in grads), *(grads.keys() - names)]:
             first = names.get(name, name)
             total[first] = total[first] + grads[name] if first in total else grads[name]
@@ -85,7 +96,8 @@ class Container(Shown):
         return [zero_state(part, B) for part in self.parts.values()]
 
     def split(self, state: State, name: str) -> list[Any]:
-        """A state, or a cache, as the list of what belongs to each part."""
+        """A state, or a cache, as the list of what belongs to each part. name: of the argument, for
+        errors; a state may be None, a cache may not."""
         n = len(self.parts)
         if state is None and name != "cache":
             return [None] * n
@@ -112,7 +124,7 @@ class Container(Shown):
             return output_shape(part, x)
 
     def at(self, name: str) -> At:
-        """``with self.at(name) as part:`` errors within begin with the place of the part."""
+        """``with self.at(name) as part:`` errors from the block begin with the part's place."""
         return At(name, self.parts[name])
 
     def __str__(self) -> str:
@@ -134,7 +146,7 @@ class EachOnce(dict[str, Array]):
 
 
 def first_names(arrays: Mapping[str, Array]) -> dict[str, str]:
-    """Each name with the first name of the same array."""
+    """{name: the first name under which the same array is listed}."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(a), name) for name, a in arrays.items()}
 

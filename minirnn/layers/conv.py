@@ -30,7 +30,8 @@ from minirnn.protocol import Array, Numbers, Seed, Shape, fitting
 class CausalConv(Stateless):
     """x (T, B, in_features) to y (T, B, out_features).
 
-    Parameters: ``W`` (kernel_size, in_features, out_features), ``b`` (out_features,).
+    Parameters: ``W`` (kernel_size, in_features, out_features), drawn from ``rng`` as Glorot
+    uniform, and ``b`` (out_features,), zero at the start.
     """
 
     in_features: int

@@ -33,12 +33,14 @@ class Activation(Stateless):
 
 class Dropout(Stateless):
     """While training, sets each number to zero with probability p and divides the others by 1 - p,
-    so that the mean stays as it is (Srivastava et al. 2014); otherwise it does nothing.
+    so that the mean stays as it is (Srivastava et al. 2014). When not training it does nothing.
 
     Between the layers of a deep network this is the dropout of Zaremba et al. (2014): on the
     connections that are not recurrent. per_sequence: draw one mask (B, D) for all steps of a
-    sequence (Gal & Ghahramani 2016) instead of one for every step. This mask is the layer's state:
-    wherever a sequence is cut in pieces, the next piece gets it from the one before. Then ::
+    sequence (Gal & Ghahramani 2016) instead of one for every step. This mask is the layer's state
+    (unlike the other layers here, it has one), so that a sequence that is cut in pieces keeps its
+    mask from piece to piece. With p = 0, or when not training, a mask that is given is handed on
+    and not applied. Else ::
 
         y[t] = x[t] * mask      dx[t] = dy[t] * mask      dmask = sum_t dy[t] * x[t]
     """
@@ -55,11 +57,11 @@ class Dropout(Stateless):
 
     @p.setter
     def p(self, value: float) -> None:
-        self._p = checks.probability(value, "p", 1 - 1e-9)
+        self._p = checks.probability(value, "p", 1 - 1e-9)  # not 1: ``forward`` divides by 1 - p
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The mask, where it is one for a whole sequence."""
+        """("mask",) with ``per_sequence``, else ()."""
         return ("mask",) if self.per_sequence else ()
 
     @property
@@ -77,7 +79,9 @@ class Dropout(Stateless):
     ) -> tuple[Array, Any, StatelessCache]:
         """Returns y, the mask (B, D) of the sequences or None, and the cache.
 
-        x: (T, B, D) or (B, D). state: None, or the mask to go on with. rng draws the mask.
+        x: (T, B, D) or (B, D). state: None, or the mask (B, D) to go on with. rng: a seed or a
+        Generator, which draws the mask. Raises TypeError for a state without ``per_sequence``,
+        ValueError for one of another shape.
         """
         x = self._input(x)
         if state is not None:
@@ -90,7 +94,7 @@ class Dropout(Stateless):
         if training and self.p > 0:
             mask = self._draw(x, rng) if state is None else state
             y, final = x * mask, mask if self.per_sequence else None
-        seen = x if state is not None else None  # for the gradient of a mask that was given
+        seen = x if state is not None else None  # the gradient of a mask that was given needs x
         cache = StatelessCache(self._kind(), y.shape, (mask, seen), past_end)
         return y, final, cache
 

@@ -3,12 +3,13 @@
 Forward: ``y = W[x]``, which equals x, written as one-hot rows, times W. Backward: each dy is added
 to the row of dW whose token it belongs to. x is a whole number and has no gradient.
 
-A language model maps numbers back to tokens at its end. With the same table (Press & Wolf 2017;
-Inan et al. 2017) it has half as many parameters there, and both uses train each row::
+A language model ends with the way back, from a row of numbers to one logit for each token. It can
+use the same table there (Press & Wolf 2017; Inan et al. 2017): one matrix in place of two, and each
+row learns from both uses. This output layer is *tied* to the embedding::
 
     y = x W^T + b          dx = dy W      dW = sum dy^T x      db = sum dy
 
-A container adds this dW to the embedding's own.
+A container adds this dW to the one of the embedding.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Embedding(Stateless):
     """Embedding layer: tokens x (T, B) or (B,), in 0..num_embeddings-1, to y (..., embedding_dim).
 
     Parameters: ``W`` (num_embeddings, embedding_dim), drawn from ``rng`` as normal with variance
-    1 / embedding_dim, so that a row has about the length 1. Tokens past the end may be anything.
+    1 / embedding_dim, so that a row has about the length 1. What x holds past the end of a sequence
+    does not matter; elsewhere a token out of range is a ValueError.
     """
 
     def __init__(
@@ -87,7 +89,8 @@ class Unembedding(Stateless):
     (..., num_embeddings).
 
     Parameters: ``W`` (num_embeddings, embedding_dim), which *is* the embedding's array, and ``b``
-    (num_embeddings,), zero at the start. In a container the shared array is one parameter::
+    (num_embeddings,), zero at the start. ``backward`` returns the part of W's gradient that comes
+    from this layer. In a container the shared array is one parameter, with the sum of both parts::
 
         words = Embedding(10000, 200)
         model = Sequential(words, LSTM(200, 200), Unembedding(words))

@@ -22,7 +22,8 @@ class Linear(Stateless):
     """Linear layer: x (T, B, in_features) or (B, in_features) to y (..., out_features).
 
     Parameters: ``W`` (in_features, out_features), drawn from ``rng`` as Glorot uniform, and ``b``
-    (out_features,), zero at the start.
+    (out_features,), zero at the start. For an output layer with the weights of an embedding see
+    ``Unembedding``.
     """
 
     in_features: int

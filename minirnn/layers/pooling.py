@@ -87,7 +87,8 @@ class Hierarchical(Container):
     words: a model from (T, S*B, ...) to (S*B, D), one answer for each sentence. sentences: a model
     from (S, B, D) to (B, K). lengths: None, or a pair: the number of words in each sentence (S, B),
     and the number of sentences in each document (B,). What stands past the end of a document does
-    not matter, and may have no words. The state is None: each sentence starts from one of zeros.
+    not matter, and may have no words. The state is None: each sentence, and each document, starts
+    from zeros.
     """
 
     streams = False
@@ -132,6 +133,7 @@ class Hierarchical(Container):
             past_end = padding(checks.lengths(of_sentences, S, B), S)
             of_words = np.where(past_end, 1, of_words).ravel()
             x = np.where(past_end.reshape(S, B, *(1 for _ in rest)), 0, x)
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         x_words = x.reshape(T, S * B, *rest)
         with self.at("words") as words:

@@ -48,19 +48,37 @@ Grads = dict[str, dict[str, Array]]  # by part
 
 
 class Memory(NamedTuple):
-    """What the decoder looks at."""
+    """What attention looks at."""
 
     m: Array  # (T, B, M): the encoder's outputs
     k: Array | None  # (T, B, A): the keys that attention computes from them
     past_end: Array | None  # (T, B) bool
 
 
+class ReadCache(NamedTuple):
+    """What ``Seq2Seq.read_backward`` needs to know."""
+
+    memory: Memory
+    encoder: Any
+    final: State  # of the encoder
+    start: list[Array]  # the arrays of the decoder's first state
+    bridge: Any
+
+
+class RunCache(NamedTuple):
+    """What ``Seq2Seq.run_backward`` needs to know."""
+
+    H: int  # features of the decoder
+    decoder: Any
+    look: Any  # of the attention
+
+
 class Seq2SeqCache(NamedTuple):
     """What ``Seq2Seq.backward`` needs to know of the forward pass."""
 
-    read: Any  # of the source
+    read: ReadCache  # of the source
     embedding: Any
-    runs: list[Any]  # of the decoder: one run, or one for each step
+    runs: list[RunCache]  # of the decoder: one run, or one for each step
     output: Any
 
 
@@ -161,10 +179,16 @@ class Seq2Seq(Container):
         training: bool = False, rng: Seed = None,
     ) -> tuple[Array, None, Seq2SeqCache]:  # fmt: skip
         """Returns the logits (S, B, V), None, and the cache; attention's weights (S, B, T) are
-        ``attention_weights(cache)``."""
+        ``attention_weights(cache)``.
+
+        x: the pair of the source, tokens (T, B) or features (T, B, D), and the target tokens
+        *before* each step, (S, B), the first of them the start token. lengths: see the class.
+        Raises ValueError or TypeError for a wrong shape or kind.
+        """
         checks.no_state(state, "state", self)
         source, tokens = checks.pair(x, "x")
         of_source, of_target = checks.pair(lengths, "lengths")
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         memory, s, read_cache = self.read(source, of_source, training, rng)
         with self.at("embedding") as embedding:
@@ -187,7 +211,7 @@ class Seq2Seq(Container):
         and those of the parameters."""
         checks.no_state(dstate, "dstate", self)
         read_cache, e_cache, runs, y_cache = checks.cache_type(cache, Seq2SeqCache)
-        memory = read_cache[0]
+        memory = read_cache.memory
         with self.at("output") as output:
             df, _, out_grads = output.backward(dy, y_cache)
         ds, grads = None, {"output": out_grads}
@@ -214,7 +238,7 @@ class Seq2Seq(Container):
     def read(
         self, source: Numbers, lengths: Numbers | None = None, training: bool = False,
         rng: Seed = None,
-    ) -> tuple[Memory, State, Any]:  # fmt: skip
+    ) -> tuple[Memory, State, ReadCache]:  # fmt: skip
         """The memory, the decoder's first state, and the cache of the encoder."""
         with self.at("encoder") as encoder:
             m, s, cache = encoder.forward(source, None, lengths, training, rng)
@@ -233,9 +257,11 @@ class Seq2Seq(Container):
             start = np.split(np.tanh(a), np.cumsum(wanted)[:-1], axis=1)
         parts = iter(start)
         state = map_tree(lambda _: next(parts), like)
-        return memory, state, (memory, cache, s, start, bridge_cache)
+        return memory, state, ReadCache(memory, cache, s, start, bridge_cache)
 
-    def read_backward(self, dmemory: Any, dstate: State, read_cache: Any) -> tuple[Any, Grads]:
+    def read_backward(
+        self, dmemory: Any, dstate: State, read_cache: ReadCache
+    ) -> tuple[Any, Grads]:
         """Returns the source's gradient and those of the encoder, the bridge, and the keys."""
         memory, cache, s, start, bridge_cache = read_cache
         (dm, dk), dstart = dmemory, leaves(dstate)
@@ -258,7 +284,7 @@ class Seq2Seq(Container):
 
     def run(
         self, e: Array, s: State, memory: Memory, training: bool = False, rng: Seed = None
-    ) -> tuple[Array, State, Any]:
+    ) -> tuple[Array, State, RunCache]:
         """Some steps of the decoder: features (S, B, H or H + M), the new state, the cache."""
         c, look_cache, before = None, None, self.attention and self.attention.before_step
         if before:
@@ -271,10 +297,10 @@ class Seq2Seq(Container):
         if self.attention is not None and not before:
             c, look_cache = self.attention.look(h, *memory)
         features = h if c is None else np.concatenate([h, c], axis=-1)
-        return features, s, (h.shape[-1], cache, look_cache)
+        return features, s, RunCache(h.shape[-1], cache, look_cache)
 
     def run_backward(
-        self, df: Array, ds: State, dmemory: list[Any], run_cache: Any
+        self, df: Array, ds: State, dmemory: list[Any], run_cache: RunCache
     ) -> tuple[Array, State, Grads]:
         """Returns de and the gradients of the first state and of the parameters. Adds to
         ``dmemory``."""
@@ -296,6 +322,7 @@ class Seq2Seq(Container):
         if before:
             M = dc.shape[-1]
             dq = look_backward(dc + de[..., -M:])
+            # The query was one array of the first state, so dq belongs to the gradient of that one.
             de, dtop = de[..., :-M], top(self.parts["decoder"], ds)
             ds = map_tree(lambda d: d + dq[0] if d is dtop else d, ds)
         return de, ds, grads
@@ -320,4 +347,4 @@ def top(layer: Any, state: State) -> Array:
 
 def attention_weights(cache: Seq2SeqCache) -> Array:
     """The weights (S, B, T) in the cache of a ``Seq2Seq`` with attention."""
-    return np.concatenate([look_cache.weights for _, _, look_cache in cache.runs])
+    return np.concatenate([run.look.weights for run in cache.runs])

@@ -17,8 +17,9 @@ class Sequential(Container):
 
     Parameters are named after the layer's place, "0.W_x", "2.b". The state is a list with one entry
     for each layer, None where a layer has no state. ``lengths`` go to all layers that see whole
-    sequences, so not to those after a ``Last``. A layer may stand at several places: it is then one
-    parameter for each of its arrays, with the sum of the gradients.
+    sequences, so not to those after a ``Last``. A layer may stand at several places. Each of its
+    arrays is one parameter even then, named after the first place, and its gradient is the sum over
+    the places. A layer's state at one place is not that at another.
     """
 
     def __init__(self, *layers: Layer) -> None:
@@ -55,6 +56,7 @@ class Sequential(Container):
         """
         y: Any = x
         states, caches = [], []
+        # One generator for all parts: from the same seed, each would draw the same numbers.
         rng = None if rng is None else checks.generator(rng)
         for name, s in zip(self.parts, self.split(state, "state"), strict=True):
             with self.at(name) as layer:

@@ -16,7 +16,7 @@ from minirnn.protocol import Array, Numbers, Seed, Shape, fitting, quiet
 class StatelessCache(NamedTuple):
     """What ``backward`` needs to know of the forward pass."""
 
-    made_by: str  # the layer, with the shapes of its parameters
+    made_by: str  # the kind of the layer, with the shapes of its parameters
     shape: tuple[int, ...]  # of y
     values: Any  # what this kind of layer needs
     past_end: Array | None  # (T, B) bool; None without lengths
@@ -26,7 +26,9 @@ class Stateless(Shown):
     """A layer that keeps no state: x (T, B, D) or (B, D) to y with the same first axes.
 
     A subclass defines ``_forward(x, training, rng)``, which returns y and the values that
-    ``_backward(dy, values)`` needs; that one returns dx and the gradients of the parameters.
+    ``_backward(dy, values)`` needs, and ``_backward``, which returns dx and the gradients of the
+    parameters. (``Dropout(per_sequence=True)`` has a state; it replaces ``forward`` and
+    ``backward``.)
     """
 
     params: dict[str, Array]
@@ -57,6 +59,7 @@ class Stateless(Shown):
         """Returns y, None (there is no state) and the cache.
 
         x: (T, B, D) or (B, D). lengths: (B,), for x (T, B, D): past the end of a sequence y is 0.
+        Raises ValueError or TypeError for a wrong shape or kind.
         """
         x = self._input(x)
         checks.no_state(state, "state", self)
@@ -76,7 +79,7 @@ class Stateless(Shown):
         return dx, None, grads
 
     def checked(self, cache: StatelessCache) -> tuple[tuple[int, ...], Any, Array | None]:
-        """What is in a cache, if a layer of this kind and size made it."""
+        """What is in a cache; ValueError if a layer of another kind or size made it."""
         made_by, *rest = checks.cache_type(cache, StatelessCache)
         if made_by != self._kind():
             raise ValueError(f"cache: made by a layer {made_by}, given to one {self._kind()}")

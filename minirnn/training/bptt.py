@@ -24,14 +24,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minirnn import checks
-from minirnn.description import is_layer
-from minirnn.padding import padding
+from minirnn.padding import is_pair, padding
 from minirnn.protocol import (
     Array,
     Layer,
     Numbers,
     Seed,
     State,
+    check_layer,
     check_streaming,
     check_streams,
     keep_drawn,
@@ -130,7 +130,9 @@ def truncated_bptt(
         if counts[block:end].any():
             y = np.concatenate([y for y, _ in runs])
             dy, own = np.zeros_like(y), slice(block - begin, None)
-            part_mask = None if counts[block:end].all() else counts[block:end]
+            part_mask: Any = counts[block:end]
+            if mask is None and part_mask.all():
+                part_mask = None
             loss, dy[own] = loss_and_gradient(loss_fn, y[own], target[block:end], part_mask, x)
             yield loss, _backward(model, runs, dy), final
         begin, state = later, state if later == begin else kept
@@ -191,7 +193,7 @@ def block_loss(
 
 def mask_of(y: Array, lengths: Any, mask: Numbers | None) -> Numbers | None:
     """The mask, or (T, B) the steps up to each sequence's end; None where all targets count."""
-    if isinstance(lengths, tuple):  # of a sequence-to-sequence model: the second are of its output
+    if is_pair(lengths):  # of a sequence-to-sequence model: the second are of its output
         lengths = lengths[1]
     if mask is not None or lengths is None or y.ndim != 3:
         return mask
@@ -206,12 +208,21 @@ def number_of_targets(y: Array, target: Any, mask: Numbers | None) -> float:
     one it is the number of all numbers in the target; if the target is no array, the number of
     steps or sequences in y.
     """
-    shape = np.shape(target) if hasattr(target, "__array__") or isinstance(target, list) else ()
-    shape = shape or y.shape[:-1]
+    shape = shape_of(target) or y.shape[:-1]
     if mask is None:
         return float(math.prod(shape))
     mask = checks.numbers(mask, "mask")
     return float(np.sum(mask, dtype=np.float64)) * math.prod(shape[mask.ndim :])
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array or of a list that is like one; () of anything else."""
+    if not (hasattr(value, "__array__") or isinstance(value, list)):
+        return ()
+    try:
+        return checks.numbers(value, "target", kinds="biufcmMOSUV").shape
+    except ValueError:  # lists of different lengths, which a loss of one's own may take
+        return ()
 
 
 def loss_and_gradient(
@@ -222,6 +233,8 @@ def loss_and_gradient(
     try:
         result = loss_fn(y, target) if mask is None else loss_fn(y, target, mask=mask)
     except TypeError:
+        if mask is None and takes_mask(loss_fn) and not takes_mask(loss_fn, False):  # needs one
+            return loss_and_gradient(loss_fn, y, target, np.ones(y.shape[:-1], bool), x)
         if mask is None or takes_mask(loss_fn):
             raise
         name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
@@ -232,7 +245,7 @@ def loss_and_gradient(
         if not batch_first(x, y, target):
             raise
         raise ValueError(
-            f"{error}; x {np.shape(x)} and target {np.shape(target)} may be batch first, but time "
+            f"{error}; x {shape_of(x)} and target {shape_of(target)} may be batch first, but time "
             "comes first: (T, B, ...)"
         ) from None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
@@ -249,10 +262,10 @@ def loss_and_gradient(
     return loss, dy
 
 
-def takes_mask(loss_fn: Any) -> bool:
-    """Whether a loss can be called with ``mask=``."""
+def takes_mask(loss_fn: Any, mask: bool = True) -> bool:
+    """Whether a loss can be called with ``mask=``, or without."""
     try:
-        inspect.signature(loss_fn).bind(None, None, mask=None)
+        inspect.signature(loss_fn).bind(None, None, **({"mask": None} if mask else {}))
     except TypeError:
         return False
     except ValueError:  # written in C: not known
@@ -262,12 +275,11 @@ def takes_mask(loss_fn: Any) -> bool:
 
 def batch_first(x: Any, y: Array, target: Any) -> bool:
     """Whether a target fits an x whose first axis is that of the batch, and does not fit y."""
-    x, target = np.shape(x), np.shape(target)
+    x, target = shape_of(x), shape_of(target)
     return len(x) > 1 and len(target) > 0 and target[0] == x[0] != x[1] and y.shape[0] == x[1]
 
 
 def check_model(model: Any, loss_fn: Any) -> None:
     """Raise TypeError unless the two are a layer and a function."""
-    if not is_layer(model):
-        raise TypeError(f"model: expected a layer, with forward and backward, got {model!r:.80}")
+    check_layer(model)
     checks.function(loss_fn, "loss_fn")

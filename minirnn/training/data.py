@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minirnn import checks
+from minirnn.padding import is_pair
 from minirnn.protocol import Numbers
 
 # (x, target), (x, target, lengths) or (x, target, lengths, mask)
@@ -55,12 +56,14 @@ FORMS = "batches (x, target), (x, target, lengths) or (x, target, lengths, mask)
 
 def check_batch(x: Any, target: Any, lengths: Any, name: str) -> None:
     """Raise TypeError or ValueError for a batch in which something stands in another's place."""
-    if isinstance(x, list) and (isinstance(target, list) or isinstance(x[0], np.ndarray)):
+    if isinstance(x, list) and (
+        isinstance(target, list) or any(isinstance(v, np.ndarray) for v in x[:1])
+    ):
         raise TypeError(
             f"{name}: expected {FORMS} of arrays, x (T, B, ...), got a list of {len(x)} as x; for "
             "sequences in a list, see minirnn.datasets.batches.buckets"
         )
-    if lengths is None or isinstance(lengths, tuple):  # of a model with two inputs, which looks
+    if lengths is None or is_pair(lengths):  # which its model looks at
         return
     n, shape = checks.numbers(lengths, "lengths"), np.shape(x[0] if isinstance(x, tuple) else x)
     if n.dtype.kind not in "iu" or n.ndim != 1:

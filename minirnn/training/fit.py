@@ -236,6 +236,8 @@ def _check_checkpoint(checkpoint: Any, resume: bool, optimizer: Any) -> None:
         raise FileNotFoundError(f"checkpoint: there is no folder {folder}")
     if os.path.isdir(checkpoint):
         raise IsADirectoryError(f"checkpoint: expected a file, but {checkpoint} is a folder")
+    if os.path.exists(checkpoint) and not os.path.isfile(checkpoint):
+        raise ValueError(f"checkpoint: expected a file to read again, got {checkpoint}, a device")
     if not isinstance(getattr(optimizer, "state", None), dict):
         raise TypeError(
             "optimizer: expected one with its averages in a dictionary 'state', to save"

@@ -6,6 +6,8 @@ same formula. For the time of a test, tanh and exp are SymPy's, products are Num
 for the kind of a number accepts symbols. The equations are those that train a network.
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +16,14 @@ import sympy as sp
 from cases import CELLS, flatten, make, tree
 from test_textbook import PLAIN, Textbook
 
-from minirnn import activations, checks
-from minirnn.cells import gru, lstm, output_rnn, rnn, textbook
+from minirnn import activations, cells, checks
+from minirnn.cells import gru, lstm, output_rnn, rnn
 from minirnn.engine import products
 from minirnn.engine.jit import plain
 from minirnn.layers import attention
 from minirnn.training import losses
+
+CELL_FILES = [import_module(f"minirnn.cells.{m.name}") for m in iter_modules(cells.__path__)]
 
 
 class Sigmoid(sp.Function):
@@ -84,7 +88,7 @@ SYMBOLIC = {
 @pytest.fixture(autouse=True)
 def symbols_for_numbers(monkeypatch):
     """Kernels as plain Python, functions that take symbols, and checks that let them pass."""
-    for module in (rnn, lstm, gru, textbook, output_rnn, products, attention, losses):
+    for module in (*CELL_FILES, products, attention, losses):
         for name, value in list(vars(module).items()):
             replaced = SYMBOLIC.get(name, plain(value) if callable(value) else value)
             if replaced is not value:

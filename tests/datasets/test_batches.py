@@ -25,7 +25,7 @@ def test_padding_keeps_every_sequence(sequences, value):
 def test_buckets_hold_every_sequence_once_with_its_target(sequences, size, seed, stepwise):
     targets = [[-t for t in s] for s in sequences] if stepwise else [sum(s) for s in sequences]
     found, padding = [], 0
-    for x, target, lengths in batches.buckets(sequences, targets, size, seed):
+    for x, target, lengths in batches.buckets(sequences, targets, size, seed, stepwise):
         assert x.shape[1] <= size and x.shape[0] == lengths.max()
         padding += np.sum(lengths.max() - lengths)
         for b, n in enumerate(lengths):
@@ -35,6 +35,33 @@ def test_buckets_hold_every_sequence_once_with_its_target(sequences, size, seed,
     ordered = sorted(map(len, sequences))
     least = sum(max(g) * len(g) - sum(g) for g in (ordered[k : k + size] for k in range(0, len(ordered), size)))  # fmt: skip  # noqa: E501
     assert padding == least
+
+
+def test_a_vector_a_sequence_is_never_taken_for_a_target_a_step():
+    rng = np.random.default_rng(0)
+    xs = [rng.normal(size=(n, 2)) for n in (3, 3, 3, 5, 5, 5)]
+    ts = [np.array([k, 10.0 * k, 100.0 * k]) for k in range(6)]
+    for x, target, lengths in batches.buckets(xs, ts, 3, rng=0):
+        assert target.shape == (3, 3)
+        for b, n in enumerate(lengths):
+            own = next(k for k in range(6) if np.array_equal(xs[k], x[:n, b]))
+            assert np.array_equal(target[b], ts[own])
+
+
+def test_where_a_target_a_step_and_a_vector_would_both_fit_one_has_to_say():
+    xs = [np.full((3, 1), k) for k in range(3)]
+    ts = [np.array([k, 10 * k, 100 * k]) for k in range(3)]
+    with pytest.raises(ValueError, match=r"stepwise: expected True .* or False .*fit both"):
+        batches.buckets(xs, ts, 3, 0)
+    for stepwise in (False, True):
+        ((x, target, _),) = batches.buckets(xs, ts, 3, 0, stepwise)
+        target = target if stepwise else target.T
+        assert np.array_equal(target, x[..., 0] * [[1], [10], [100]])
+    x, t = np.zeros((3, 3, 1)), np.arange(9).reshape(3, 3)
+    with pytest.raises(ValueError, match="stepwise: expected True"):
+        next(batches.shuffled(x, t, 3, 0))
+    assert np.array_equal(np.sort(next(batches.shuffled(x, t, 3, 0, True)).target, axis=1), t)
+    assert np.array_equal(np.sort(next(batches.shuffled(x, t, 3, 0, False)).target, axis=0), t)
 
 
 def test_buckets_are_shuffled_the_same_way_for_the_same_seed():
@@ -114,8 +141,22 @@ def test_stateful_validation_carries_the_state_too():
             "targets: expected one for each of 2 .*got 1",
         ),
         (lambda: batches.buckets([[1]], [1], 0), "batch_size: .*at least 1"),
+        (lambda: batches.buckets([[1], [2, 3]], [[1], [2]], 2, 0, True), "targets: .*got neither"),
+        (lambda: batches.buckets([[1], [2, 3]], [[1], [2, 3, 4]], 2), "targets: .*got neither"),
+        (lambda: batches.buckets([[1], 2], [1, 2], 2), "sequences: .*got a single number"),
+        (lambda: batches.buckets([[1]], [np.ma.masked], 1), r"targets\[0\]: .*without gaps"),
+        (lambda: batches.pad([[1], ["a"]]), r"sequences\[1\]: expected real numbers"),
+        (lambda: batches.pad(None), "sequences: expected a list of arrays, got None"),
+        (lambda: batches.pad({1: 2}), "sequences: expected a list of arrays"),
+        (lambda: batches.pad([[1]], np.nan), "value: expected a number that int64 can hold"),
+        (lambda: batches.pad([[1]], 0.5), "value: expected a number that int64 can hold"),
+        (lambda: batches.stream([1, 1j], 1, 1).__next__(), "tokens: expected real numbers"),
+        (
+            lambda: next(batches.shuffled(np.zeros((9, 5, 1)), np.zeros(9), 3)),
+            r"target: expected one for each sequence of x \(9, 5, 1\).*batch first",
+        ),
     ],
 )
 def test_wrong_calls(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         call()

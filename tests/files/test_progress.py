@@ -1,6 +1,8 @@
 """A training that was stopped, or killed, goes on to the same bits; Ctrl-C keeps what is best."""
 
 import functools
+import importlib
+import os
 import random
 import signal
 import subprocess
@@ -13,6 +15,9 @@ import pytest
 
 import minirnn as mr
 from minirnn.datasets import batches
+from minirnn.files import progress
+
+fit_module = importlib.import_module("minirnn.training.fit")  # not the function of that name
 
 OPTIMIZERS = {
     "SGD": lambda: mr.SGD(0.1),
@@ -157,6 +162,201 @@ def test_other_generators_too(tmp_path):
     assert same(run(4, checkpoint=file, resume=True), run(4))
 
 
+def run(file, epochs, net=None, loss_fn=mr.mse, optimizer=None, **options):
+    """A training of a stack that is easy to change, from a file if there is one."""
+    net = net or mr.Sequential(mr.RNN(2, 3, rng=0), mr.Dropout(0.1), mr.Last(), mr.Linear(3, 1))
+    optimizer = optimizer or mr.RMSProp(0.01)
+    return mr.fit(
+        net, loss_fn, (X, TARGET), optimizer, epochs, rng=0, checkpoint=file, resume=True, **options
+    )
+
+
+def stack(nonlinearity="tanh", p=0.1, per_sequence=False, last=mr.Last):
+    dropout = mr.Dropout(p, per_sequence=per_sequence)
+    return mr.Sequential(mr.RNN(2, 3, nonlinearity), dropout, last(), mr.Linear(3, 1))
+
+
+def absolute(y, target):
+    return float(np.abs(y - target).mean()), np.sign(y - target) / y.size
+
+
+def huber(limit):
+    def loss_fn(y, target):
+        error = np.clip(y - target, -limit, limit)
+        return float((error**2).mean()), 2 * error / y.size
+
+    return loss_fn
+
+
+@pytest.mark.parametrize(
+    "other, words",
+    [
+        ({"net": stack("relu")}, "model: .*RNN.nonlinearity 'tanh', got 'relu'"),
+        ({"net": stack(p=0.9)}, "model: .*Dropout.p 0.1, got 0.9"),
+        ({"net": stack(per_sequence=True)}, "model: .*per_sequence False, got True"),
+        ({"net": stack(last=lambda: mr.Activation("tanh"))}, "model: .*'Last', got 'Activation'"),
+        ({"loss_fn": mr.binary_cross_entropy}, "loss_fn: .*mse', got .*binary_cross_entropy"),
+        ({"loss_fn": absolute}, "loss_fn: .*mse', got 'absolute'"),
+        ({"loss_fn": functools.partial(mr.mse, mask=None)}, "loss_fn: .*mse', got .*'mask'"),
+        ({"optimizer": mr.Adam(0.01)}, "optimizer: .*'RMSProp', got 'Adam'"),
+        ({"optimizer": mr.RMSProp(0.01, decay=0.5)}, "optimizer: .*decay 0.9, got 0.5"),
+        ({"optimizer": mr.RMSProp(0.01, weight_decay=1)}, "optimizer: .*weight_decay 0.0, got 1.0"),
+    ],
+)
+def test_another_model_loss_or_optimizer_is_refused_and_nothing_is_changed(other, words, tmp_path):
+    file = tmp_path / "run.npz"
+    run(file, 2)
+    data, rng = file.read_bytes(), np.random.default_rng(0)
+    net, optimizer = other.get("net") or stack(), other.get("optimizer") or mr.RMSProp(0.01)
+    before = {name: p.copy() for name, p in net.params.items()}
+    with pytest.raises(ValueError, match=words):
+        run(file, 4, **{"net": net, "optimizer": optimizer} | other)
+    assert all(np.array_equal(p, before[name]) for name, p in net.params.items())
+    assert optimizer.steps == 0 and file.read_bytes() == data
+    assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_the_options_of_a_loss_are_part_of_it(tmp_path):
+    file = tmp_path / "run.npz"
+    run(file, 1, loss_fn=huber(0.5))
+    run(file, 2, loss_fn=huber(0.5), optimizer=mr.RMSProp(0.5))  # the learning rate may change
+    with pytest.raises(ValueError, match=r"loss_fn: expected that of .*, 0.5, got 2"):
+        run(file, 3, loss_fn=huber(2.0))
+
+
+def test_averages_of_another_model_are_refused(tmp_path):
+    file, optimizer = tmp_path / "run.npz", mr.RMSProp(0.01)
+    optimizer.step({"other": np.ones(2)}, {"other": np.ones(2)})
+    run(file, 1, optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"optimizer: its averages of 'other' .* do not fit"):
+        run(file, 2)
+
+
+VALIDATION = (X[:, :9], TARGET[:9])
+
+
+def noisy(patience=None, validation=VALIDATION, **options):
+    """A training whose validation loss goes up and down."""
+    net = model()
+    history = mr.fit(net, mr.mse, shuffled, mr.SGD(0.5), options.pop("epochs", 12),
+                     validation=validation, patience=patience, rng=3, **options)  # fmt: skip
+    return net, history
+
+
+@pytest.mark.parametrize("before, after", [(None, 3), (9, 3), (3, 9), (3, None), (2, 3), (None, 9)])
+def test_patience_may_change_as_if_it_had_been_so_from_the_start(before, after, tmp_path):
+    at = {"checkpoint": tmp_path / "run.npz", "resume": True}
+    noisy(before, epochs=5, **at)
+    whole, expected = noisy(after)
+    net, history = noisy(after, **at)
+    assert same(net, whole) and history == expected
+
+
+def test_patience_that_would_have_ended_before_the_best_epoch_is_refused(tmp_path):
+    at = {"checkpoint": tmp_path / "run.npz", "resume": True}
+    _, history = noisy(epochs=12, **at)
+    patience, end = next(
+        (p, len(short.loss))
+        for p in (1, 2)
+        for short in [noisy(p, epochs=12)[1]]
+        if short.stopped_early and len(short.loss) <= history.best_epoch
+    )
+    with pytest.raises(ValueError, match=f"patience: {patience} would have ended .* epoch {end}"):
+        noisy(patience, epochs=15, **at)
+
+
+def test_patience_that_would_have_ended_after_the_best_epoch_gives_that_result(tmp_path):
+    at = {"checkpoint": tmp_path / "run.npz", "resume": True}
+    _, history = noisy(epochs=12, **at)
+    best = history.best_epoch
+    shortest = 11 - best  # epochs after it
+    assert shortest > 0
+    net, history = noisy(shortest, epochs=20, **at)
+    whole, expected = noisy(shortest, epochs=20)
+    assert same(net, whole) and history == expected
+
+
+def test_fewer_epochs_than_done_are_refused(tmp_path):
+    file = tmp_path / "run.npz"
+    run(file, 3)
+    with pytest.raises(ValueError, match=r"epochs: expected at least 3, which .*, got 2"):
+        run(file, 2)
+
+
+def test_validation_may_begin_end_and_begin_again(tmp_path):
+    at = {"checkpoint": tmp_path / "run.npz", "resume": True}
+    whole, expected = noisy(epochs=7)
+    for epochs, validation in ((2, None), (4, VALIDATION), (5, None), (7, VALIDATION)):
+        net, history = noisy(validation=validation, epochs=epochs, **at)
+    measured = ~np.isnan(history.val_loss)
+    assert measured.tolist() == [False, False, True, True, False, True, True]
+    assert np.array_equal(
+        np.array(history.val_loss)[measured], np.array(expected.val_loss)[measured]
+    )
+    assert history.best_epoch == int(np.nanargmin(history.val_loss))
+    assert same(net, whole) and history.loss == expected.loss
+    net, history = noisy(1, epochs=30, **at)
+    best = mr.mse(net.forward(VALIDATION[0])[0], VALIDATION[1])[0]
+    assert history.stopped_early and best == min(v for v in history.val_loss if v == v)
+
+
+@pytest.mark.parametrize("content", ["a model", "a text", "an archive", "nothing", "progress"])
+def test_a_checkpoint_replaces_no_file_of_another_kind(content, tmp_path):
+    file = tmp_path / "run.npz"
+    {
+        "a model": lambda: mr.save(model(), file),
+        "a text": lambda: file.write_text("notes"),
+        "an archive": lambda: np.savez(file, a=np.ones(3)),
+        "nothing": file.touch,
+        "progress": lambda: run(file, 1),
+    }[content]()
+    before = file.read_bytes()
+    if content in ("nothing", "progress"):
+        assert len(train(2, checkpoint=file)[1].loss) == 2
+    else:
+        with pytest.raises(ValueError, match=r"checkpoint: expected a new file .* but .* is a"):
+            train(2, checkpoint=file)
+        assert file.read_bytes() == before
+    with pytest.raises(IsADirectoryError, match="checkpoint: expected a file"):
+        train(2, checkpoint=tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match=r"checkpoint: expected a file to read again"):
+            train(2, checkpoint=tmp_path / "pipe")
+    for name in ("", "a\0b"):
+        with pytest.raises(ValueError, match="checkpoint: expected the name of a file"):
+            train(2, checkpoint=name)
+
+
+def test_generators_that_data_spawns_go_on_too(tmp_path):
+    file = tmp_path / "run.npz"
+
+    def data(rng):
+        return batches.shuffled(X, TARGET, 16, rng.spawn(1)[0])
+
+    def spawning(epochs, seed=3, **options):
+        net = model()
+        mr.fit(net, mr.mse, data, mr.SGD(0.1), epochs, rng=np.random.default_rng(seed), **options)
+        return net
+
+    spawning(2, checkpoint=file)
+    with pytest.raises(ValueError, match=r"rng: expected the seed of .*, 3, got 4"):
+        spawning(5, 4, checkpoint=file, resume=True)
+    assert same(spawning(5, checkpoint=file, resume=True), spawning(5))
+
+
+def test_a_training_of_very_many_epochs_can_go_on(tmp_path):
+    file, data = tmp_path / "run.npz", (np.ones((1, 1)), np.ones((1, 1)))
+    net, optimizer, history = mr.Linear(1, 1, rng=0), mr.SGD(0.1), mr.History()
+    for values in (history.loss, history.val_loss, history.grad_norm, history.lr):
+        values += [1 / 3] * 50_000
+    settings = progress.settings_of(net, mr.mse, optimizer)
+    rng = np.random.default_rng(0)
+    progress.write_progress(file, settings, net, optimizer, history, {}, rng)
+    found = mr.fit(net, mr.mse, data, optimizer, 50_001, checkpoint=file, resume=True)
+    assert found.loss[:-1] == history.loss and len(found.loss) == 50_001
+
+
 def pressing(at, press):
     """The loss, with Ctrl-C pressed at its call number ``at``."""
     calls = []
@@ -213,6 +413,83 @@ def test_a_signal_waits_for_the_batch_and_a_second_one_does_not():
     optimizer = mr.SGD(0.1)
     history = mr.fit(net, pressing(2, twice), shuffled, optimizer, 5, rng=0)
     assert history.interrupted and optimizer.steps == 1 and not steps
+
+
+@pytest.mark.parametrize("place", ["validation", "checkpoint", "schedule", "putting back", "data"])
+@pytest.mark.parametrize("press", [by_signal, by_exception])
+def test_ctrl_c_is_seen_wherever_it_comes(place, press, tmp_path, monkeypatch):
+    net, calls = model(), []
+
+    def once(result):
+        if not calls:
+            calls.append(1)
+            press()
+        return result
+
+    options = {"validation": (X, TARGET), "patience": 9, "checkpoint": tmp_path / "run.npz"}
+    data = shuffled
+    if place == "validation":
+        options["validation"] = lambda rng: once([(X, TARGET)])
+    if place == "schedule":
+        options["schedule"] = lambda epoch: once(0.1)
+    if place == "data":
+        data = lambda rng: once(shuffled(rng))  # noqa: E731
+    if place == "checkpoint":
+        write = fit_module.write_progress
+        monkeypatch.setattr(fit_module, "write_progress", lambda *a: once(write(*a)))
+    if place == "putting back":
+        put_back = fit_module._put_back
+        monkeypatch.setattr(fit_module, "_put_back", lambda *a: once(put_back(*a)))
+    try:
+        seen = mr.fit(net, mr.mse, data, mr.SGD(0.1), 1, **options).interrupted
+    except KeyboardInterrupt:
+        seen = True
+    assert calls and seen
+
+
+def test_ctrl_c_in_a_validation_ends_after_its_epoch_which_is_whole(tmp_path):
+    options = {"rng": 3, "checkpoint": tmp_path / "run.npz"}
+    history = mr.fit(
+        model(), mr.mse, shuffled, mr.SGD(0.1), 5,
+        validation=lambda rng: by_signal() or [(X, TARGET)], **options,
+    )  # fmt: skip
+    assert history.interrupted and len(history.loss) == len(history.val_loss) == 1
+    net = model()
+    options |= {"resume": True, "validation": (X, TARGET)}
+    history = mr.fit(net, mr.mse, shuffled, mr.SGD(0.1), 5, **options)
+    whole = model()
+    assert history == mr.fit(whole, mr.mse, shuffled, mr.SGD(0.1), 5, rng=3, validation=(X, TARGET))
+    assert same(net, whole)
+
+
+def test_the_best_parameters_are_put_back_whole_even_if_ctrl_c_comes_twice(monkeypatch):
+    class Once(dict):
+        """Parameters, in the middle of which Ctrl-C is pressed once."""
+
+        pressed = False
+
+        def __getitem__(self, name):
+            if name == "b" and not self.pressed:
+                self.pressed = True
+                raise KeyboardInterrupt
+            return super().__getitem__(name)
+
+    layer = mr.Linear(2, 2)
+    best = {name: np.full_like(p, 7) for name, p in layer.params.items()}
+    layer.params = Once(layer.params)
+    with pytest.raises(KeyboardInterrupt):
+        fit_module._put_back(best, layer)
+    assert all((p == 7).all() for p in layer.params.values())
+
+
+def test_ctrl_c_is_not_hidden_by_an_error_that_comes_after_it():
+    def data(rng):
+        by_signal()
+        raise OSError("no data")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mr.fit(model(), mr.mse, data, mr.SGD(0.1), 5)
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_somebody_elses_handler_is_left_alone():

@@ -8,13 +8,20 @@ from cases import LAYERS, point, randomised
 
 import minirnn as mr
 from minirnn.checking.catalogue import example, make
-from minirnn.files.model import describe
+from minirnn.description import layers_in
+from minirnn.files.model import KINDS, describe
 from minirnn.protocol import output_shape
 
 MODEL = mr.Sequential(
     mr.Embedding(50, 8), mr.Bidirectional(mr.LSTM(8, 4, peephole=True), mr.LSTM(8, 4), "sum"),
     mr.Dropout(0.3), mr.Last(), mr.Linear(4, 1),
 )  # fmt: skip
+
+
+def test_every_public_layer_stands_in_the_catalogue_and_can_be_loaded():
+    public = {v for v in vars(mr).values() if isinstance(v, type) and hasattr(v, "backward")}
+    checked = {type(part) for name in LAYERS for part in layers_in(make(name))}
+    assert public - {mr.Layer} == checked == set(KINDS.values())
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

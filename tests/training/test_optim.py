@@ -1,5 +1,7 @@
 """Optimizers: first steps by hand, convergence, and clipping (against PyTorch: test_torch.py)."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -131,6 +133,98 @@ def test_clipping_leaves_what_no_scale_can_mend(value):
     assert grads["a"][0] == 1
 
 
+def test_an_infinite_gradient_has_an_infinite_norm_and_nan_has_none():
+    empty, one, inf, nan = (np.array(v, float) for v in ([], [1], [1, -np.inf], [np.nan, 1]))
+    assert mr.clip_grad_norm({"a": empty, "b": inf}, 1.0) == np.inf
+    assert np.isnan(mr.clip_grad_norm({"a": nan, "b": inf}, 1.0))
+    assert np.isnan(mr.clip_grad_norm({"a": inf, "b": nan}, 1.0))
+    assert mr.clip_grad_norm({"a": empty, "b": one}, 1.0) == 1
+    assert mr.clip_grad_norm({"a": empty}, 1.0) == mr.clip_grad_norm({}, 1.0) == 0
+    tiny = {"a": np.array([3e-200, 4e-200])}
+    assert mr.clip_grad_norm(tiny, 1e-200) == pytest.approx(5e-200, rel=1e-12)
+    assert tiny["a"] == pytest.approx([0.6e-200, 0.8e-200], rel=1e-12)
+
+
+@pytest.mark.parametrize("inf", [np.inf, math.inf, np.float64("inf"), np.float32("inf")])
+def test_any_infinity_is_no_limit(inf):
+    grads = {"a": np.array([3.0, -4.0])}
+    assert mr.clip_grad_norm(grads, inf) == 5
+    mr.clip_grad_value(grads, inf)
+    assert grads["a"].tolist() == [3, -4]
+    for bad in (-inf, math.nan):
+        with pytest.raises(ValueError, match=r"max_norm: expected a number in \(0, inf\], got"):
+            mr.clip_grad_norm(grads, bad)
+
+
+def shared():
+    """One array under two names: as it is, and as views of it."""
+    a = np.ones((2, 2))
+    return [(a, a), (a, a.T), (a[:1], a), (a.ravel()[1:], a.ravel()[:2])]
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_one_array_under_two_names_would_move_twice(k):
+    one, two = shared()[k]
+    arrays, others = {"a": one, "b": two}, {"a": one.copy(), "b": two.copy()}
+    words = "expected different arrays, got one array twice: 'a' and 'b'"
+    for call, name in (
+        (lambda: mr.clip_grad_norm(arrays, 1e-9), "grads"),
+        (lambda: mr.clip_grad_value(arrays, 1e-9), "grads"),
+        (lambda: mr.SGD(0.1).step(arrays, others), "params"),
+        (lambda: mr.Adam(0.1).step(others, arrays), "grads"),
+    ):
+        with pytest.raises(ValueError, match=f"{name}: {words}"):
+            call()
+    assert (one == 1).all()
+
+
+def test_parts_of_one_array_that_do_not_overlap_are_different_arrays():
+    whole = np.ones(5)
+    params = {"a": whole[:2], "b": whole[2:]}
+    mr.SGD(1.0).step(params, {"a": np.ones(2), "b": np.ones(3)})
+    assert not whole.any()
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "wrong, got",
+    [([1.0, 2.0], "list"), (None, "NoneType"), (np.ones(2) + 1j, "complex128"),
+     (np.ones(2, object), "object"), (np.ma.masked_array([1.0, 2.0]), "MaskedArray")],
+)  # fmt: skip
+def test_what_is_no_array_of_numbers_is_no_parameter_and_no_gradient(name, wrong, got):
+    right, words = {"w": np.ones(2)}, f"expected an array of real numbers, got {got}"
+    for call, argument in (
+        (lambda: ALL[name]().step({"w": wrong}, right), "params"),
+        (lambda: ALL[name]().step(right, {"w": wrong}), "grads"),
+        (lambda: mr.clip_grad_norm({"w": wrong}, 1.0), "grads"),
+        (lambda: mr.clip_grad_value({"w": wrong}, 1.0), "grads"),
+    ):
+        with pytest.raises(TypeError, match=rf"{argument}\['w'\]: {words}"):
+            call()
+    assert right["w"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "longdouble", ">f8"])
+def test_other_floats_than_kernels_know_are_refused(dtype):
+    w, right = {"w": np.ones(2, dtype)}, {"w": np.ones(2)}
+    for call, argument in (
+        (lambda: mr.SGD(0.1).step(w, right), "params"),
+        (lambda: mr.Adam(0.1).step(w, right), "params"),
+        (lambda: mr.clip_grad_norm(w, 1.0), "grads"),
+        (lambda: mr.clip_grad_value(w, 1.0), "grads"),
+    ):
+        with pytest.raises(TypeError, match=rf"{argument}\['w'\]: expected float32 or float64"):
+            call()
+
+
+def test_constant_gradients_are_not_clipped():
+    g = np.broadcast_to(np.ones(1), 4)
+    assert mr.clip_grad_norm({"w": g}, 9.0) == 2  # nothing to change
+    for call in (mr.clip_grad_norm, mr.clip_grad_value):
+        with pytest.raises(ValueError, match=r"grads\['w'\]: expected an array to change"):
+            call({"w": g}, 0.5)
+
+
 def test_clipping_leaves_a_norm_that_is_itself_too_large_for_a_float():
     grads = {"a": np.full(4, 1.7e308)}
     assert mr.clip_grad_norm(grads, 1.0) == np.inf
@@ -181,6 +275,12 @@ def test_identity_and_chrono_make_long_memories():
     assert np.array_equal(np.split(gru.params["b"], 3)[1], b_f)
     with pytest.raises(TypeError, match="layer: expected an LSTM or a GRU, got RNN"):
         initializers.chrono(rnn, 100)
+
+    class Own(mr.LSTM):
+        keeping = ()  # an f of one's own may forget or keep
+
+    with pytest.raises(TypeError, match="layer: expected an LSTM or a GRU, got Own"):
+        initializers.chrono(Own(1, 3), 100)
 
 
 def test_an_optimizer_shows_its_options():

@@ -30,7 +30,7 @@ MODELS = {
         TypeError, r"layer model, BahdanauAttention\(3, 3, 2\): expected a layer that needs no mem",
     ),
     "attention that is none": (
-        lambda: translator(attention=None, bridge=mr.Linear(3, 3)) and mr.Seq2Seq(
+        lambda: mr.Seq2Seq(
             mr.GRU(3, 3), mr.Embedding(5, 2), mr.GRU(2, 3), mr.Linear(3, 5), mr.Linear(3, 3)
         ),
         TypeError, r"attention: expected LuongAttention or BahdanauAttention, got Linear\(3, 3\)",
