@@ -4,20 +4,23 @@
     python notebooks/build.py 03 06           # some of them
     python notebooks/build.py --check         # run all; fail if one is not what is committed
     python notebooks/build.py --check --exact # the same to the last byte, on the same machine
-    python notebooks/build.py --solved        # run all with the solutions; every check must pass
 
 A source is ``notebooks/source/NN_name.py`` in jupytext's percent format. Cells with these tags are
-special: ``exercise`` (what the student fills in), ``solution`` (its answer, stripped; with
-``--solved`` it stands in place of the exercise), ``check`` (may fail, and in the unsolved notebook
-must), ``clock`` (shows measured times: its output is kept from the committed notebook as long as
-the code up to there has not changed, so that a rebuild is the same byte for byte; ``--fresh``
-measures anew), ``cover`` (its picture is that of the chapter in the README).
+special: ``exercise`` (what the student fills in), ``solution`` (its answer, which is not in the
+notebook), ``check`` (must fail in the notebook, and pass with the solution), ``clock`` (shows
+measured times: its output is kept from the committed notebook as long as the code up to there has
+not changed, so that a rebuild is the same byte for byte; ``--fresh`` measures anew), ``cover`` (its
+picture is that of the chapter in the README).
+
+A notebook runs once, as students see it. Then, in the same kernel, each solution runs and its check
+again. That is enough, since no other cell may use a function that the student writes.
 
 The committed notebooks were made with the real data sets that ``MINIRNN_DATA`` names. Without them
 they run all the same, and ``--check`` compares nothing.
 """
 
 import argparse
+import ast
 import base64
 import concurrent.futures
 import hashlib
@@ -40,6 +43,7 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }  # fmt: skip
 KEPT_TAGS = ("exercise", "check", "clock", "cover")
+GOES_ON = "raises-exception"  # the tag of a cell after whose error Run All goes on
 LIMIT = 90  # seconds a notebook may take
 SIZE = 1_000_000  # bytes
 
@@ -52,20 +56,23 @@ def tags(cell) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-def cells_of(source: Path, solved: bool) -> nbformat.NotebookNode:
-    """The notebook without outputs: as students see it, or solved."""
-    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
-    left_out = "exercise" if solved else "solution"
-    cells = [cell for cell in notebook.cells if left_out not in tags(cell)]
+def read(source: Path) -> list[nbformat.NotebookNode]:
+    """All cells of a source."""
+    return jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
+
+
+def seen_by_students(cells) -> nbformat.NotebookNode:
+    """The notebook, without solutions and without outputs."""
+    cells = [cell.copy() for cell in cells if "solution" not in tags(cell)]
     seen: dict[str, int] = {}
     for cell in cells:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = f"{digest}-{seen[digest]}"
         kept = [tag for tag in tags(cell) if tag in KEPT_TAGS]
+        if "check" in kept:
+            kept.append(GOES_ON)
         cell.metadata = nbformat.from_dict({"tags": kept} if kept else {})
-        if "check" in kept and not solved:  # so that Run All goes on after it
-            cell.metadata["tags"] = [*kept, "raises-exception"]
     return nbformat.v4.new_notebook(
         cells=cells,
         metadata={
@@ -75,16 +82,28 @@ def cells_of(source: Path, solved: bool) -> nbformat.NotebookNode:
     )
 
 
-def execute(notebook: nbformat.NotebookNode) -> None:
-    """Run all cells in a kernel of their own, in the folder of the notebooks."""
+def answers(cells) -> list[nbformat.NotebookNode]:
+    """Each solution, and its check, which comes after it."""
+    return [
+        nbformat.v4.new_code_cell(cell.source, metadata={"tags": [*tags(cell), GOES_ON]})
+        for cell in cells
+        if "solution" in tags(cell) or "check" in tags(cell)
+    ]
+
+
+def execute(notebook: nbformat.NotebookNode, then: list[nbformat.NotebookNode]) -> None:
+    """Run all cells, and then others, in one kernel, in the folder of the notebooks."""
     os.environ.update(ENVIRONMENT)
+    own = notebook.cells
+    notebook.cells = own + then
     client = NotebookClient(
         notebook, timeout=600, kernel_name="python3", record_timing=False,
         resources={"metadata": {"path": str(HERE)}},
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )  # fmt: skip
     client.execute()
-    for cell in notebook.cells:
+    notebook.cells = own
+    for cell in own:
         if cell.cell_type == "code":
             cell.outputs = [tidy(output) for output in merged(cell.outputs)]
             cell.metadata.pop("execution", None)
@@ -123,20 +142,43 @@ def keep_clocks(notebook, committed: Path) -> None:
             new_cell.outputs = old_cell.outputs
 
 
-def faults(notebook, solved: bool) -> list[str]:
+def faults(cells, solved: bool) -> list[str]:
     """What must not be: checks that fail when solved, or that pass when unsolved; lost warnings."""
     found = []
-    for cell in notebook.cells:
+    for cell in cells:
         if cell.cell_type == "markdown":
             found += broken_links(cell.source)
             continue
-        failed = any(output.output_type == "error" for output in cell.outputs)
-        if "check" in tags(cell) and failed == solved:
-            found.append(f"a check {'fails' if failed else 'passes unsolved'}: {cell.source!r}")
+        errors = [output.evalue for output in cell.outputs if output.output_type == "error"]
+        if solved and errors:
+            found.append(f"with the solutions: {cell.source!r}: {errors[0]}")
+        elif not solved and "check" in tags(cell) and not errors:
+            found.append(f"a check passes unsolved: {cell.source!r}")
         noise = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
         if noise:
             found.append(f"output on stderr: {noise[0][:200]!r}")
     return found
+
+
+def misused(cells) -> list[str]:
+    """Functions of the student's that a cell other than a check uses, or that no check uses."""
+    found, written, unchecked = [], set(), set()
+    for cell in cells:
+        if cell.cell_type != "code":
+            continue
+        code, kinds = ast.parse(cell.source), set(tags(cell))
+        used = written & {node.id for node in ast.walk(code) if isinstance(node, ast.Name)}
+        if kinds & {"exercise", "solution"}:
+            if not all(isinstance(node, ast.FunctionDef) for node in code.body):
+                found.append(f"more than a function for the student to write: {cell.source!r}")
+            new = {node.name for node in code.body if isinstance(node, ast.FunctionDef)}
+            written |= new
+            unchecked |= new
+        elif "check" in kinds:
+            unchecked -= used
+        elif used:
+            found.append(f"{', '.join(used)}: the student's, used outside of a check")
+    return found + [f"{name}: has no check" for name in sorted(unchecked)]
 
 
 def broken_links(text: str) -> list[str]:
@@ -172,18 +214,20 @@ def text_of(notebook) -> str:
 
 def build(source: Path, given: argparse.Namespace) -> tuple[str, float, list[str]]:
     """Run one; returns its name, the seconds it took, and what is wrong."""
-    solved = given.solved
     started, committed = time.perf_counter(), HERE / f"{source.stem}.ipynb"
-    notebook = cells_of(source, solved)
+    cells = read(source)
+    notebook, solved = seen_by_students(cells), answers(cells)
     try:
-        execute(notebook)
+        execute(notebook, solved)
     except CellExecutionError as error:
         message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()  # without colours
         return source.stem, time.perf_counter() - started, [message]
     seconds = time.perf_counter() - started
-    wrong = faults(notebook, solved)
-    if solved:
-        return source.stem, seconds, wrong
+    wrong = [
+        *misused(cells),
+        *faults(notebook.cells, solved=False),
+        *faults(solved, solved=True),
+    ]
     if not given.fresh:
         keep_clocks(notebook, committed)
     text = text_of(notebook)
@@ -228,7 +272,6 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="the first letters of some (default: all)")
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--exact", action="store_true", help="compare to the last byte")
-    parser.add_argument("--solved", action="store_true", help="write nothing, run with solutions")
     parser.add_argument("--fresh", action="store_true", help="measure times anew")
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     given = parser.parse_args()

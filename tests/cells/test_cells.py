@@ -553,11 +553,11 @@ def test_free_running_is_forcing_with_its_own_outputs():
 def test_scheduled_sampling_tells_the_share_it_says():
     layer, x, outputs, y0 = jordan(0.3)
     many = np.repeat(x, 400, axis=1), np.repeat(outputs, 400, axis=1)
-    told = layer.forward(many, rng=0)[2].told
+    told = layer.forward(many, training=True, rng=0)[2].told
     assert told[0].all()
     assert np.mean(told[1:]) == pytest.approx(0.3, abs=0.02)
-    assert np.array_equal(told, layer.forward(many, rng=0)[2].told)
-    assert not np.array_equal(told, layer.forward(many, rng=1)[2].told)
+    assert np.array_equal(told, layer.forward(many, training=True, rng=0)[2].told)
+    assert not np.array_equal(told, layer.forward(many, training=True, rng=1)[2].told)
 
 
 @pytest.mark.parametrize("told", [0.0, 1.0])
