@@ -1,150 +1,40 @@
-"""What must hold for every legal model. Each function takes a ``Case``, and raises where it does not
-hold; it returns "skipped" where the property does not apply, and "refused" where the model is refused
-with an error that names the place."""
+"""What must hold for every legal model.
+
+Each function takes a ``Case``, and raises where it does not hold. It returns "skipped" where the
+property does not apply, and "refused" where the model is refused by an error that names the place.
+"""
 
 from __future__ import annotations
 
-import itertools
 import re
-import tempfile
-from pathlib import Path
 
 import numpy as np
-from cases import flatten
-from models import OWN, TOKENS, WHOLE, Case, V, build, kinds
+from models import Case
+from outside import onnx_agrees, resumed, saved_and_loaded, torch_agrees
+from points import (
+    FOREIGN,
+    PLACED,
+    SKIPPED,
+    alone,
+    close,
+    equal,
+    gradients_like,
+    input_of,
+    lengths_of,
+    loss_of,
+    model_of,
+    refused,
+    row,
+    start_of,
+    streams,
+    valid_steps,
+)  # fmt: skip
+from sketches import OWN, build
 
 import minirnn as mr
 from minirnn.engine import threads
-from minirnn.exchange import from_torch, to_onnx, to_torch
 from minirnn.files.model import describe
-from minirnn.protocol import leaves, map_tree, named_leaves, optional, without_step
-
-SKIPPED, REFUSED = "skipped", "refused"
-# An error says where it is: the place of a layer, or the name of an argument.
-PLACED = re.compile(r"^(layer [\w.]+, .*|[\w\[\].']+( \w+)?): .", re.DOTALL)
-# Words of NumPy and Numba, and of Python about what is no layer.
-FOREIGN = re.compile("broadcast|inhomogeneous|mismatch|einsum|concatenat|object|numba|axis|reshape")
-
-
-# ---- A model and an input -----------------------------------------------------------------------
-
-
-def model_of(case: Case):
-    model, rng = build(case.model), np.random.default_rng(case.seed)
-    for p in model.params.values():
-        p[...] = 0.6 * rng.normal(size=p.shape)
-    return model
-
-
-def input_of(case: Case):
-    """x; the padding holds what must not matter."""
-    rng = np.random.default_rng(case.seed + 100)
-    T, B, S, lengths = case.T, case.B, case.S, case.lengths
-
-    def sequence(*shape, ends=None):
-        x = rng.integers(0, V, shape) if case.D == TOKENS else rng.normal(size=(*shape, case.D))
-        if ends is not None:
-            x[np.arange(len(x)).reshape(-1, *[1] * (len(shape) - 1)) >= np.asarray(ends)] = (
-                99 if case.D == TOKENS else np.nan
-            )
-        return x
-
-    if case.reads == "documents":
-        return sequence(T, S, B, ends=None if lengths is None else lengths[0])
-    if case.reads == "translation":
-        target = rng.integers(0, V, (S, B))
-        return sequence(T, B, ends=None if lengths is None else lengths[0]), target
-    if case.reads == "pair":
-        return sequence(T, B, ends=lengths), rng.normal(size=(T, B, case.K))
-    return sequence(S, B) if case.reads == "queries" else sequence(T, B, ends=lengths)
-
-
-def start_of(case: Case):
-    """The initial state: None, or the memory that attention looks at."""
-    if case.reads != "queries":
-        return None
-    rng = np.random.default_rng(case.seed + 400)
-    return rng.normal(size=(case.T, case.B, case.model.args[1]))
-
-
-def lengths_of(case: Case):
-    return map_tree(np.asarray, _nested(case.lengths))
-
-
-def _nested(lengths):
-    """The lengths with lists for the arrays that they become."""
-    if lengths is None or isinstance(lengths[0], int):
-        return None if lengths is None else np.array(lengths)
-    return tuple(np.array(part) for part in lengths)
-
-
-def gradients_like(case: Case, *trees):
-    rng = np.random.default_rng(case.seed + 200)
-    return [map_tree(lambda a: rng.normal(size=a.shape).astype(a.dtype), tree) for tree in trees]
-
-
-def tolerance(case: Case):
-    return 2e-4 if "float32" in repr(case.model) else 1e-10
-
-
-def close(case: Case, a, b, what=""):
-    for u, v in zip(flatten(a), flatten(b), strict=True):
-        tol = tolerance(case) * max(1, np.abs(v).max(initial=0))
-        np.testing.assert_allclose(u, v, rtol=0, atol=tol, err_msg=what)
-
-
-def equal(a, b, what=""):
-    for u, v in zip(flatten(a), flatten(b), strict=True):
-        assert u.dtype == v.dtype, f"{what}: {u.dtype}, {v.dtype}"
-        np.testing.assert_array_equal(u, v, err_msg=what)
-
-
-def streams(case: Case) -> bool:
-    words = set(re.findall(r"\w+", kinds(case.model)))
-    return not words & set(WHOLE) and case.reads != "pair"
-
-
-def alone(case: Case, x, b: int):
-    """Sequence b of the batch by itself, without padding: x and lengths; None if it is empty."""
-    lengths = case.lengths
-    if case.reads == "documents":
-        words, n = (np.full((case.S, case.B), case.T), np.full(case.B, case.S))
-        if lengths is not None:
-            words, n = map(np.asarray, lengths)
-        if n[b] == 0:
-            return None
-        own = words[: n[b], b : b + 1]
-        return (x[: max(own.max(), 1), : n[b], b : b + 1], (own, n[b : b + 1])) if lengths else (
-            x[:, :, b : b + 1], None)  # fmt: skip
-    if case.reads == "translation":
-        source, target = x
-        n, s = (case.T, case.S) if lengths is None else (lengths[0][b], lengths[1][b])
-        return None if n == 0 or s == 0 else ((source[:n, b : b + 1], target[:s, b : b + 1]), None)
-    n = case.T if lengths is None else lengths[b]
-    if case.reads == "queries":
-        return None if n == 0 else (x[:, b : b + 1], None)
-    part = map_tree(lambda a: a[:n, b : b + 1], x)
-    return None if n == 0 else (part, None)
-
-
-def row(tree, b):
-    """Sequence b of a state; in a memory (T, B, M) the batch is the second axis."""
-    return map_tree(lambda a: a[b : b + 1] if a.ndim < 3 else a[:, b : b + 1], tree)
-
-
-def loss_of(case: Case, y):
-    """A target for the model's output, the same for every way of cutting the data."""
-    return np.random.default_rng(case.seed + 300).normal(size=y.shape).astype(y.dtype)
-
-
-def valid_steps(case: Case, y):
-    """How many targets of each sequence count."""
-    if y.ndim == 2 or case.lengths is None or case.reads == "queries":
-        return np.full(y.shape[-2], len(y) if y.ndim == 3 else 1)
-    return np.asarray(case.lengths[1] if isinstance(case.lengths[0], tuple) else case.lengths)
-
-
-# ---- The properties -----------------------------------------------------------------------------
+from minirnn.protocol import leaves, map_tree, optional, without_step
 
 
 def gradient(case: Case):
@@ -281,47 +171,6 @@ def truncated_is_whole(case: Case):
     return None
 
 
-def refused(error):
-    assert PLACED.match(str(error)), f"an error without a place: {error}"
-    return REFUSED
-
-
-def saved_and_loaded(case: Case):
-    """A file gives back the same model, bit for bit."""
-    model, x, lengths = model_of(case), input_of(case), lengths_of(case)
-    with tempfile.TemporaryDirectory() as folder:
-        mr.save(model, Path(folder) / "model.npz")
-        loaded = mr.load(Path(folder) / "model.npz", layers=list(OWN.values()))
-    assert describe(loaded) == describe(model)
-    assert list(loaded.params) == list(model.params)
-    equal(dict(loaded.params), dict(model.params))
-    equal(
-        loaded.forward(x, start_of(case), lengths)[:2],
-        model.forward(x, start_of(case), lengths)[:2],
-    )
-
-
-def resumed(case: Case):
-    """A training that is stopped and resumed ends where one ends that was never stopped."""
-    x, lengths = input_of(case), lengths_of(case)
-    y, _, _ = model_of(case).forward(x, start_of(case), lengths)
-    if case.reads == "queries" or not valid_steps(case, y).any():
-        return SKIPPED
-    data, results = [(x, loss_of(case, y), lengths)], []
-    for epochs in ((2,), (1, 2)):
-        model = model_of(case)
-        with tempfile.TemporaryDirectory() as folder:
-            for n in epochs:
-                options = {"rng": 5, "progress": False, "checkpoint": Path(folder) / "progress"}
-                optimizer = mr.Adam(0.01)
-                history = mr.fit(
-                    model, mr.mse, data, optimizer, n, resume=True, validation=data, **options
-                )
-        results.append((dict(model.params), history.loss, history.val_loss))
-    equal(*results)
-    return None
-
-
 def loss_by_batches(case: Case):
     """The loss and the gradient of a batch are the mean over its targets, however it is cut."""
     if case.reads in ("documents", "queries"):
@@ -443,71 +292,6 @@ def writes_as_it_reads(case: Case):
     return None
 
 
-def onnx_agrees(case: Case):
-    """What ``to_onnx`` writes computes the same, or it is refused."""
-    try:
-        import onnxruntime
-    except ImportError:
-        return SKIPPED
-    model, x, lengths = model_of(case), input_of(case), lengths_of(case)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        try:
-            to_onnx(model, path, lengths is not None, states=case.seed % 2 == 0)
-        except TypeError as error:
-            return refused(error)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
-    x = x if x.dtype.kind == "i" else x.astype(np.float32)
-    y, final, _ = model.forward(x, start_of(case), lengths)
-    feed = {"x": x} | ({} if lengths is None else {"lengths": lengths.astype(np.int32)})
-    states = list(named_leaves(model, final))
-    if case.seed % 2 == 0:
-        (start,) = gradients_like(case, final)
-        y, final, _ = model.forward(x, start, lengths)
-        feed |= {f"{n}_in": s.astype(np.float32) for n, s in named_leaves(model, start)}
-        states = list(named_leaves(model, final))
-    found = dict(zip((o.name for o in session.get_outputs()), session.run(None, feed), strict=True))
-    np.testing.assert_allclose(found["y"], y, atol=1e-4, rtol=1e-4)
-    for name, s in states if case.seed % 2 == 0 else ():
-        np.testing.assert_allclose(found[f"{name}_out"], s, atol=1e-4, rtol=1e-4, err_msg=name)
-    return None
-
-
-def torch_agrees(case: Case):
-    """What ``to_torch`` writes computes the same, or it is refused; and it comes back the same."""
-    model, x, lengths = model_of(case), input_of(case), lengths_of(case)
-    try:
-        weights = to_torch(model)
-    except (TypeError, ValueError) as error:
-        return refused(error)
-    kind = next(k for k in ("LSTM", "GRU", "RNN") if k in kinds(case.model))
-    nonlinearity = "relu" if "relu" in repr(case.model) else "tanh"
-    y, _, _ = model.forward(x, start_of(case), lengths)
-    again = from_torch(weights, kind, nonlinearity)
-    close(case, again.forward(x, None, lengths)[0], y, "from_torch")
-    try:
-        import torch
-    except ImportError:
-        return None
-    H = weights["weight_hh_l0"].shape[1]
-    more = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
-    D = weights["weight_ih_l0"].shape[1]
-    both = "weight_ih_l0_reverse" in weights
-    n = sum(bool(re.fullmatch(r"weight_ih_l\d+", name)) for name in weights)
-    module = getattr(torch.nn, kind)(
-        D, H, n, bidirectional=both, dtype=getattr(torch, str(y.dtype)), **more
-    )
-    module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
-    if lengths is None:
-        with torch.no_grad():
-            close(case, module(torch.tensor(x.astype(y.dtype)))[0].numpy(), y, "PyTorch")
-    return None
-
-
 def must_be_refused(misfit):
     """A model that does not fit together, refused where it is made or at the first call. Returns
     where."""
@@ -542,5 +326,3 @@ PROPERTIES = [
     truncated_is_whole, saved_and_loaded, resumed, loss_by_batches, repr_is_the_model, any_threads,
     traced, final_states_own_their_memory, writes_as_it_reads, onnx_agrees, torch_agrees,
 ]  # fmt: skip
-
-__all__ = ["PROPERTIES", "itertools"]

@@ -3,7 +3,8 @@
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, given, settings
-from models import anything, cases, misfits
+from misfits import anything, misfits
+from models import cases
 from properties import PROPERTIES, must_be_refused, refused_or
 
 quickly = settings(max_examples=150, suppress_health_check=list(HealthCheck))
@@ -13,8 +14,11 @@ long = settings(max_examples=3000, suppress_health_check=list(HealthCheck))
 def right(case):
     """Try all properties; a failure says which."""
     for holds in PROPERTIES:
-        hypothesis.note(holds.__doc__)
-        holds(case)
+        try:
+            holds(case)
+        except Exception:
+            hypothesis.note(f"It does not hold: {holds.__doc__}")
+            raise
 
 
 def right_or_refused(case):
