@@ -173,7 +173,7 @@ def truncated_is_whole(case: Case):
 
 def loss_by_batches(case: Case):
     """The loss and the gradient of a batch are the mean over its targets, however it is cut."""
-    if case.reads in ("documents", "queries"):
+    if case.reads == "queries":
         return SKIPPED
     model, x, lengths = model_of(case), input_of(case), lengths_of(case)
     y, _, _ = model.forward(x, start_of(case), lengths)
@@ -181,14 +181,15 @@ def loss_by_batches(case: Case):
     if not counts.any():
         return SKIPPED
 
-    def rows(a, b):
-        return map_tree(lambda a: a[:, b : b + 1], a)
+    def sequence(b, tree, axis):
+        return map_tree(lambda a: a.take([b], axis=axis), tree)
 
     batches = []
     for b in range(case.B):
-        t = rows(target, b) if y.ndim == 3 else target[b : b + 1]
-        n = None if lengths is None else map_tree(lambda a: a[b : b + 1], lengths)
-        batches.append((rows(x, b), t, n))
+        # Of a document's lengths the first are (S, B).
+        n = map_tree(lambda a: a[..., b : b + 1], lengths)
+        x_b = sequence(b, x, 2 if case.reads == "documents" else 1)
+        batches.append((x_b, sequence(b, target, y.ndim - 2), n))
     whole, grads, _ = mr.bptt(model, mr.mse, x, target, None, lengths, training=False)
     one, total = 0.0, dict.fromkeys(grads, 0.0)
     for (x_b, t, n), count in zip(batches, counts, strict=True):
