@@ -122,7 +122,8 @@ def misfits(draw) -> Misfit:
     model = replaced(whole, path, new)
     text = repr(model)
     used = set(re.findall(r"\b[abcw]\b", text))
-    assume(all(f"({name} := " in text for name in used))  # the first place of a layer is left
+    first = (re.search(rf"\b{name}\b( :=)?", text) for name in used)
+    assume(all(found and found[1] for found in first))  # the first place of a layer is left
     return Misfit(case._replace(model=model), what, path)
 
 

@@ -49,7 +49,7 @@ FAULTS = [
     ("gradients of a shared layer not summed", Container, "join_grads",
      "total[first] + grads[name] if first in total else grads[name]", "grads[name]"),
     ("a shared array twice in params", Container, "params",
-     "for name in first_names(arrays).values()", "for name in arrays"),
+     "EachOnce(self._all_params())", "self._all_params()"),
     ("states of the wrong layers", mr.Sequential, "forward",
      'self.split(state, "state")', 'self.split(state, "state")[::-1]'),
     ("lengths dropped", mr.Sequential, "forward",
