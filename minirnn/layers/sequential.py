@@ -9,6 +9,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.layers.container import Container, PartShapes
+from minirnn.padding import is_pair
 from minirnn.protocol import Array, Layer, Numbers, Seed, Shape, State, output_shape_of_any, require
 
 
@@ -63,7 +64,7 @@ class Sequential(Container):
                 y, s, cache = layer.forward(y, s, lengths, training, rng)
             if np.ndim(y) < 3:  # no longer a sequence
                 lengths = None
-            elif isinstance(lengths, tuple):  # of a Seq2Seq: y has the lengths of the targets
+            elif is_pair(lengths):  # of a Seq2Seq: y has the lengths of the targets
                 lengths = lengths[1]
             states.append(s)
             caches.append(cache)

@@ -320,10 +320,14 @@ def test_ctrl_c_ends_the_check_but_an_error_of_that_name_does_not():
     def presses(*_):
         os.kill(os.getpid(), signal.SIGINT)
 
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        exercises.check(presses, "slope")
-    assert signal.getsignal(signal.SIGINT) is handler
+    # What was started in the background ignores this signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            exercises.check(presses, "slope")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "It stops with KeyboardInterrupt" in told("slope", raises(KeyboardInterrupt()))
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import stat
 import threading
 
@@ -80,6 +81,7 @@ def test_a_pipe_and_a_device_get_the_bytes_and_stay(tmp_path):
     os.set_blocking(reader, True)
 
     def read():
+        select.select([reader], [], [], 60)  # before the writer comes, a read would find the end
         with open(reader, "rb") as file:
             got.append(file.read())
 
