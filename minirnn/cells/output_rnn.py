@@ -178,10 +178,9 @@ class OutputRNN(Shown):
 
     def _told(self, T: int, B: int, training: bool, rng: Seed) -> Any:
         """At which steps the true output is told."""
-        p = self.teacher_forcing
-        if not training or p in (0, 1):
-            return p == 1
-        return checks.generator(rng).random((T, B)) < p
+        if not training:
+            return self.teacher_forcing == 1
+        return checks.generator(rng).random((T, B)) < self.teacher_forcing
 
     @quiet
     def backward(self, dy: Numbers | None, cache: Any, dstate: Numbers | None = None) -> Backward:
