@@ -70,16 +70,16 @@ def _names() -> Iterator[str]:
     yield from (f"a{k}" for k in itertools.count())
 
 
-def _layer_text(layer: Any, parts: bool, names: dict[int, str], told: set[int]) -> str:
+def _layer_text(layer: Any, parts: bool, names: dict[int, str], written: set[int]) -> str:
     if type(layer).__repr__ not in (object.__repr__, Shown.__repr__):
         return repr(layer)  # a layer of the user's own that knows how to show itself
 
     def text_of(value: Any) -> str:
         name = names.get(id(value)) if is_layer(value) else None
-        if name is None or id(value) in told:
-            return name or _value_text(value, names, told)
-        told.add(id(value))
-        return f"{name} := {_value_text(value, names, told)}"
+        if name is None or id(value) in written:
+            return name or _value_text(value, names, written)
+        written.add(id(value))
+        return f"{name} := {_value_text(value, names, written)}"
 
     words, own_parts = [], list(map(id, optional(layer, "parts").values()))
     for parameter, value in arguments(layer):
@@ -99,11 +99,11 @@ def _layer_text(layer: Any, parts: bool, names: dict[int, str], told: set[int]) 
     return f"{type(layer).__name__}({', '.join(words)})"
 
 
-def _value_text(value: Any, names: dict[int, str] | None = None, told: Any = ()) -> str:
+def _value_text(value: Any, names: dict[int, str] | None = None, written: Any = ()) -> str:
     if value is MISSING:
         return "..."
     if is_layer(value):
-        return _layer_text(value, True, names or {}, told)
+        return _layer_text(value, True, names or {}, written)
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."  # an array, say
 

@@ -68,7 +68,7 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
         raise ValueError("model: its layers are nested too deep to be saved") from None
     arrays = {name: _array(p, name) for name, p in model.params.items()}
     try:
-        again = json.dumps(describe(fitting(json.loads(text), arrays, kinds)))
+        again = json.dumps(describe(rebuilt(json.loads(text), arrays, kinds)))
     except ValueError as error:
         raise ValueError(f"model: {error}") from error
     if again != text:
@@ -93,7 +93,7 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     if "model" not in header:
         raise ValueError(f"{path}: no model can be built of it: it is the progress of a training")
     try:
-        model = fitting(header["model"], arrays, kinds)
+        model = rebuilt(header["model"], arrays, kinds)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     for name, p in model.params.items():
@@ -101,7 +101,7 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     return model
 
 
-def fitting(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, Any]) -> Layer:
+def rebuilt(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, Any]) -> Layer:
     """A new model as described, whose parameters have the names, shapes and dtypes of ``arrays``.
 
     Raises ValueError if there is none, before it takes more memory than the arrays do.

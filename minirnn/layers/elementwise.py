@@ -52,7 +52,7 @@ class Dropout(Stateless):
 
     @property
     def p(self) -> float:
-        """The probability of zero; an attribute that may be changed from epoch to epoch."""
+        """The probability of zero."""
         return self._p
 
     @p.setter
