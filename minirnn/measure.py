@@ -229,13 +229,18 @@ def truncation_bias(
     ``truncated_bptt``. Returns one number for each k2.
     """
     x, target = checks.one_array(x, "x"), checks.numbers(target, "target")
+    if not isinstance(k2s, Iterable):
+        raise TypeError(f"k2s: expected whole numbers, got {k2s!r:.80}")
     k2s = [checks.size(k2, "k2s") for k2 in k2s]
     _, full, _ = bptt(model, loss_fn, x, target, training=False)
     exact, biases = flat(list(full.values())), []
+    size = np.linalg.norm(exact)
+    if not size > 0:
+        raise ValueError("target: expected one with which the gradient is not zero")
     for k2 in k2s:
         blocks = truncated_bptt(model, loss_fn, x, target, 1, k2, training=False)
         mean = np.mean([flat(list(grads.values())) for _, grads, _ in blocks], axis=0)
-        biases.append(np.linalg.norm(mean - exact) / np.linalg.norm(exact))
+        biases.append(np.linalg.norm(mean - exact) / size)
     return np.array(biases)
 
 

@@ -196,6 +196,18 @@ def test_saturation_counts_open_and_shut_steps():
             ValueError,
             "a single sequence",
         ),
+        (
+            lambda: measure.truncation_bias(mr.RNN(2, 3), mr.mse, *np.zeros((2, 3, 1, 2)), 3),
+            TypeError,
+            "k2s: expected whole numbers, got 3",
+        ),
+        (
+            lambda: measure.truncation_bias(
+                mr.RNN(2, 3), mr.mse, np.zeros((3, 1, 2)), np.zeros((3, 1, 3)), [1]
+            ),
+            ValueError,
+            "target: expected one with which the gradient is not zero",
+        ),
     ],
 )
 def test_wrong_calls(call, error, words):
