@@ -136,12 +136,11 @@ def rows(
     parts = optional(layer, "parts")
     y = output_shape(layer, x)
     shape = "" if y is None else checks.shape_text(y)
-    own = {id(p): p.size for p in layer.params.values()}
-    number = f"{sum(own[key] for key in own.keys() - counted):,}"
-    # A container shows no number, since its parts show theirs.
-    if parts or own:
-        number = "" if parts else number if own.keys() - counted else "shared"
+    number = ""  # of a container, since its parts show theirs
     if not parts:
+        own = {id(p): p.size for p in layer.params.values()}
+        new = own.keys() - counted
+        number = f"{sum(own[key] for key in new):,}" if new or not own else "shared"
         counted.update(own)
     listed = [Row(place, layer_text(layer, parts=False), shape, number)]
     part_shapes = optional(layer, "part_shapes")

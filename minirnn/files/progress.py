@@ -20,9 +20,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minirnn.description import MISSING, arguments, is_layer
+from minirnn.description import MISSING, arguments
 from minirnn.files.npz import read_arrays, write_arrays
-from minirnn.protocol import Array, Layer
+from minirnn.protocol import Array, Layer, is_layer
 
 Arrays: TypeAlias = dict[str, Array]
 Settings: TypeAlias = dict[str, Any]
