@@ -10,6 +10,7 @@ import pytest
 import minirnn as mr
 from minirnn import cli
 from minirnn.checking.catalogue import LAYERS
+from minirnn.commands import experiments
 from minirnn.experiments import Settings
 from minirnn.files import npz
 
@@ -24,7 +25,7 @@ def test_list_and_no_command_at_all_name_every_experiment(argv, capsys):
     code, out = run(capsys, *argv)
     assert code == 0
     head, *lines = out.split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == list(cli.EXPERIMENTS)
+    assert [line.split()[0] for line in lines] == list(experiments.EXPERIMENTS)
     columns = [head.index(word) for word in ("download", "what it is")]
     for line in lines:  # the columns line up
         assert all(line[at - 1] == " " and line[at] != " " for at in columns), line
@@ -109,13 +110,13 @@ LEAST_0, LEAST_1 = (f"expected a whole number of at least {n}, got " for n in (0
 
 
 @pytest.mark.parametrize("argv, why", [
-    ("airlne", "minirnn: no experiment 'airlne'; did you mean 'airline'?\n"),
-    ("digits_rows", "minirnn: no experiment 'digits_rows'; did you mean 'digits-rows'?\n"),
-    ("xyzzy", "minirnn: no experiment 'xyzzy'; 'minirnn list' shows all\n"),
+    ("airlne", "minirnn: no command 'airlne'; did you mean 'airline'?\n"),
+    ("digits_rows", "minirnn: no command 'digits_rows'; did you mean 'digits-rows'?\n"),
+    ("xyzzy", "minirnn: no command 'xyzzy'; 'minirnn list' shows all\n"),
     ("all --only airlne", "no experiment 'airlne'; did you mean 'airline'?\n"),
     ("airline --sed 1", "minirnn airline: no option '--sed'; did you mean '--seed'?\n"),
     ("airline stock", "minirnn airline: no argument 'stock'; 'minirnn airline --help' shows all\n"),
-    ("--quick airline", "minirnn: no option '--quick'; put options after the experiment's name\n"),
+    ("--quick airline", "minirnn: no option '--quick'; put options after the command's name\n"),
     ("airline --seed -1", "argument --seed: " + LEAST_0 + "'-1'\n"),
     ("airline --epochs 0", "argument --epochs: " + LEAST_1 + "'0'\n"),
     ("airline --seeds x", "argument --seeds: " + LEAST_1 + "'x'\n"),
@@ -134,7 +135,7 @@ def test_help_has_an_example(capsys):
 
 
 @pytest.mark.parametrize(
-    "argv", [(), ("all",), ("gradcheck",), *((name,) for name in cli.EXPERIMENTS)]
+    "argv", [(), ("all",), ("gradcheck",), *((name,) for name in experiments.EXPERIMENTS)]
 )
 def test_every_help_can_be_read(argv, capsys):
     with pytest.raises(SystemExit) as exit_:
@@ -144,7 +145,7 @@ def test_every_help_can_be_read(argv, capsys):
     assert "usage: minirnn" in printed
     assert "%%" not in printed
     if not argv:  # with each experiment's title, per cents included
-        assert all(name in printed for name in cli.EXPERIMENTS)
+        assert all(name in printed for name in experiments.EXPERIMENTS)
         assert "98.5 % with GRU(128)" in printed
 
 

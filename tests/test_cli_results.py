@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+import tempfile
 import threading
 import types
 
@@ -9,6 +11,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from minirnn import cli, plot
+from minirnn.commands import experiments
 from minirnn.experiments import Experiment, Settings, char_lm
 
 FAKE = Experiment(title="a fake", unit="points", seconds=1, reference="none")
@@ -28,7 +31,7 @@ def fake(monkeypatch):
                 settings.draw(picture)
             return {"network": {"test": 10.0 + settings.seed}}
 
-        monkeypatch.setattr(cli, "find", lambda name: (FAKE, fake_run))
+        monkeypatch.setattr(experiments, "find", lambda name: (FAKE, fake_run))
         return ran
 
     return replace
@@ -52,12 +55,12 @@ def raises(error):
 @pytest.mark.parametrize("option", ["--out", "--json"])
 def test_a_full_disk_is_found_before_the_training(option, fake, tmp_path, monkeypatch, capsys):
     ran = fake()
-    full, usual = tmp_path / "full", cli.tempfile.TemporaryFile
+    full, usual = tmp_path / "full", tempfile.TemporaryFile
 
     def temporary(dir):
         return raises(OSError(28, "No space left on device"))() if dir == full else usual(dir=dir)
 
-    monkeypatch.setattr(cli.tempfile, "TemporaryFile", temporary)
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
     place = {"--out": tmp_path / "o", "--json": tmp_path / "j" / "f.json"}
     place[option] = full if option == "--out" else full / "f.json"
     argv = [str(word) for pair in place.items() for word in pair]
@@ -138,10 +141,10 @@ def test_a_file_of_another_kind_is_not_overwritten(fake, tmp_path, capsys):
 
 def test_all_goes_on_after_any_error_and_tells_it(fake, tmp_path, monkeypatch, capsys):
     fake(picture=raises(RuntimeError("no font")))
-    usual = cli.find
+    usual = experiments.find
     broken = {"cook": RuntimeError("broken"), "adding": KeyError("Date")}
     monkeypatch.setattr(
-        cli, "find", lambda n: (FAKE, raises(broken[n])) if n in broken else usual(n)
+        experiments, "find", lambda n: (FAKE, raises(broken[n])) if n in broken else usual(n)
     )
     argv = ["all", "--only", "cook", "adding", "copy", "--out", str(tmp_path)]
     assert cli.main(argv) == 1
@@ -160,8 +163,8 @@ def test_all_keeps_the_seeds_before_an_error(fake, tmp_path, capsys):
 
 
 def test_nobody_reads_on_and_nothing_is_said(fake, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli.os, "dup2", lambda *_: None)
-    monkeypatch.setattr(cli.sys.stdout, "fileno", lambda: -1, raising=False)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    monkeypatch.setattr(sys.stdout, "fileno", lambda: -1, raising=False)
     fake(fails_at(0, BrokenPipeError(32, "Broken pipe")))
     for argv in (["cook"], ["all", "--only", "cook"]):
         assert cli.main([*argv, "--out", str(tmp_path)]) == 1
@@ -177,14 +180,14 @@ def test_a_number_that_is_too_large_is_told_the_largest(option, capsys):
 
 def test_a_program_without_a_terminal_runs(fake, tmp_path, monkeypatch):
     fake()
-    monkeypatch.setattr(cli.sys, "stdout", None)
+    monkeypatch.setattr(sys, "stdout", None)
     assert cli.main(["cook", "--out", str(tmp_path)]) == 0
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "a.png"
     file.write_bytes(b"old")
-    monkeypatch.setattr(plot, "write", raises(OSError("disk full")))
+    monkeypatch.setattr(plot.common, "write", raises(OSError("disk full")))
     figure = plt.figure()
     with pytest.raises(OSError, match="disk full"):
         plot.save(figure, file)

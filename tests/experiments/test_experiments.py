@@ -11,6 +11,8 @@ import pytest
 
 import minirnn as mr
 from minirnn import cli
+from minirnn.commands import experiments
+from minirnn.commands.common import duration
 from minirnn.datasets import files, images, texts
 from minirnn.datasets import stock as prices
 from minirnn.experiments import Settings, char_lm, cook, polarity, sentiment, series_predictor
@@ -47,7 +49,7 @@ def short(once, monkeypatch):
 
     def shorten(name):
         for constant, value in SMALLER.get(name, {}).items():
-            monkeypatch.setattr(cli.module_of(name), constant, value)
+            monkeypatch.setattr(experiments.module_of(name), constant, value)
         for module, reader in READERS:
             read = getattr(module, reader)
             monkeypatch.setattr(module, reader, lambda progress, read=read: fewer(once(read), name))
@@ -71,13 +73,13 @@ def without_times(result):
     return {k: {p: v for p, v in own.items() if p not in TIMES} for k, own in result.items()}
 
 
-@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_a_short_run(name, short, tmp_path, capsys, monkeypatch):
     """The command and the function come to the same figures for the same seed, not for another."""
     if name in ON_REAL_DATA and not os.environ.get("MINIRNN_DATA"):
         pytest.skip("MINIRNN_DATA does not name a folder with real data")
     short(name)
-    experiment, run = cli.find(name)
+    experiment, run = experiments.find(name)
     file = tmp_path / "figures.json"
     argv = ["--quick", "--seed", "3", "--out", str(tmp_path), "--json", str(file)]
     assert cli.main([name, *argv]) == 0
@@ -94,7 +96,7 @@ def test_a_short_run(name, short, tmp_path, capsys, monkeypatch):
 def test_the_list_says_which_need_data(tmp_path, monkeypatch):
     monkeypatch.delenv("MINIRNN_DATA", raising=False)
     monkeypatch.setattr(files, "cache_folder", lambda: tmp_path)
-    found = {name: cli.find(name) for name in cli.EXPERIMENTS}
+    found = {name: experiments.find(name) for name in experiments.EXPERIMENTS}
     assert {name for name, (experiment, _) in found.items() if experiment.data} == ON_REAL_DATA
     monkeypatch.setattr(files, "download", lambda address, *_: (_ for _ in ()).throw(OSError))
     for experiment, run in (found[name] for name in ON_REAL_DATA):
@@ -162,10 +164,10 @@ def test_the_table_in_the_readme_has_every_experiment_with_its_script_and_its_ti
     text = (folder / "README.md").read_text(encoding="utf-8")
     row = r"^\| \[`minirnn ([\w-]+)(.*?)`\]\((\w+\.py)\) \|.*?\| (.*?) \|"
     rows = [found for found in re.findall(row, text, re.M) if "--protocol" not in found[1]]
-    assert [name for name, *_ in rows] == list(cli.EXPERIMENTS)
+    assert [name for name, *_ in rows] == list(experiments.EXPERIMENTS)
     for name, _, script, needs in rows:
-        experiment, _ = cli.find(name)
-        assert script == Path(cli.module_of(name).__file__).name, name
-        assert needs == f"{cli.duration(experiment.seconds)}, {experiment.data or '-'}", name
+        experiment, _ = experiments.find(name)
+        assert script == Path(experiments.module_of(name).__file__).name, name
+        assert needs == f"{duration(experiment.seconds)}, {experiment.data or '-'}", name
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (folder / link).exists(), link

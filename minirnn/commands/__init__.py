@@ -1,0 +1,1 @@
+"""The commands of ``minirnn``, a module each with ``add(subparsers)``; see ``cli.py``."""
