@@ -16,7 +16,7 @@ from minirnn.cells.output_rnn import OutputRNN
 from minirnn.cells.rnn import RNN
 from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
-from minirnn.files.model import load, save
+from minirnn.files.model import about, load, save
 from minirnn.generate import decode, free_run, sample
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -49,11 +49,52 @@ from minirnn.training.rtrl import rtrl
 __version__ = "0.1.0"
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "SGD", "Activation", "Adagrad", "Adam", "AttentionPool",
-    "BahdanauAttention", "Bidirectional", "CausalConv", "Checkpoint", "Dropout", "Embedding",
-    "Hierarchical", "History", "LSTMVariant", "Last", "Layer", "Linear", "LuongAttention",
-    "OutputRNN", "RMSProp", "Seq2Seq", "Sequential", "Unembedding", "binary_cross_entropy", "bptt",
-    "clip_grad_norm", "clip_grad_value", "cosine", "decode", "fit", "free_run",
-    "get_num_threads", "gradcheck", "load", "mse", "no_cache", "rtrl", "sample", "save",
-    "set_num_threads", "softmax_cross_entropy", "step_decay", "trace", "truncated_bptt",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SGD",
+    "Activation",
+    "Adagrad",
+    "Adam",
+    "AttentionPool",
+    "BahdanauAttention",
+    "Bidirectional",
+    "CausalConv",
+    "Checkpoint",
+    "Dropout",
+    "Embedding",
+    "Hierarchical",
+    "History",
+    "LSTMVariant",
+    "Last",
+    "Layer",
+    "Linear",
+    "LuongAttention",
+    "OutputRNN",
+    "RMSProp",
+    "Seq2Seq",
+    "Sequential",
+    "Unembedding",
+    "about",
+    "binary_cross_entropy",
+    "bptt",
+    "clip_grad_norm",
+    "clip_grad_value",
+    "cosine",
+    "decode",
+    "fit",
+    "free_run",
+    "get_num_threads",
+    "gradcheck",
+    "load",
+    "mse",
+    "no_cache",
+    "rtrl",
+    "sample",
+    "save",
+    "set_num_threads",
+    "softmax_cross_entropy",
+    "step_decay",
+    "trace",
+    "truncated_bptt",
 ]  # fmt: skip

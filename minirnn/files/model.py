@@ -52,14 +52,23 @@ KINDS: dict[str, Any] = {
 SIZE = re.compile(r"\w+_(size|features|dim)|num_embeddings")
 
 
-def save(model: Layer, path: str | os.PathLike[str]) -> None:
+def save(
+    model: Layer, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None
+) -> None:
     """Write a model to ``path``: its layers, their sizes and options, and all parameters.
 
+    about: what else is needed to use the model, an alphabet or the mean of the data say: a
+        dictionary of numbers, texts, lists and dictionaries (arrays and tuples become lists).
+        ``mr.about(path)`` reads it.
+
     Before an old file is touched the model is built again, as ``load`` will do it. Raises TypeError
-    for a layer that cannot be saved, ValueError for parameters or options that ``load`` would
-    refuse, and OSError.
+    for a layer that cannot be saved, and for something in ``about`` that JSON cannot hold;
+    ValueError for parameters or options that ``load`` would refuse, and OSError.
     """
     path = checks.path(path, "path")
+    if about is not None and not isinstance(about, Mapping):
+        raise TypeError(f"about: expected a dictionary, got {about!r:.80}")
+    notes = {} if about is None else {"about": plain(about, "about")}
     kinds = dict(KINDS)
     try:
         description = describe(model, kinds)
@@ -73,7 +82,28 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"model: {error}") from error
     if again != text:
         raise ValueError(f"model: expected to be built again as {text:.500}, got {again:.500}")
-    write_arrays(path, {"model": description}, arrays)
+    write_arrays(path, {"model": description} | notes, arrays)
+
+
+def plain(value: Any, name: str) -> Any:
+    """A value as JSON gives it back: dictionaries by text, lists, numbers, texts, None.
+
+    Raises TypeError, with the place, for anything else: an integer as a key, which JSON would turn
+    into a text, or a function.
+    """
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufU":
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise TypeError(f"{name}: expected texts as keys, got {wrong[0]!r:.80}")
+        return {str(key): plain(v, f"{name}[{key!r}]") for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v, f"{name}[{k}]") for k, v in enumerate(value)]
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise TypeError(
+            f"{name}: expected numbers, texts, lists or dictionaries, got {value!r:.80}"
+        )
+    return value
 
 
 def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
@@ -99,6 +129,18 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     for name, p in model.params.items():
         p[...] = arrays[name]
     return model
+
+
+def about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What ``save`` was told about a model: a dictionary, empty if it was told nothing.
+
+    Raises ValueError and OSError as ``load`` does.
+    """
+    path = checks.path(path, "path")
+    header, _ = read_arrays(path)
+    if "model" not in header or not isinstance(header.get("about", {}), dict):
+        raise ValueError(f"{path}: it holds no model")
+    return dict(header.get("about", {}))
 
 
 def rebuilt(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, Any]) -> Layer:

@@ -298,3 +298,28 @@ def test_killed_while_saving_there_is_the_old_file(tmp_path):
     assert (mr.load(file).params["W"] == 1).all()
     mr.save(model, file)
     assert os.listdir(tmp_path) == ["m.npz"]  # and nothing of the save that was killed
+
+
+def test_what_is_told_about_a_model_comes_back(tmp_path):
+    file, model = tmp_path / "model.npz", mr.RNN(2, 3, rng=0)
+    told = {"alphabet": ["a", "b"], "scaler": {"mean": [0.5, -1.0]}, "window": 24, "season": None}
+    given = told | {"scaler": {"mean": np.array([0.5, -1.0])}, "alphabet": ("a", np.str_("b"))}
+    mr.save(model, file, about=given)
+    assert mr.about(file) == told
+    assert np.array_equal(mr.load(file).params["W_x"], model.params["W_x"])
+    mr.save(model, file)
+    assert mr.about(file) == {}
+
+
+@pytest.mark.parametrize("about, message", [
+    ([1], r"about: expected a dictionary, got \[1\]"),
+    ({1: "a"}, r"about: expected texts as keys, got 1"),
+    ({"a": [{}, {"b": len}]}, r"about\['a'\]\[1\]\['b'\]: expected numbers, .* got <built-in"),
+    ({"a": 1j}, r"about\['a'\]: expected numbers"),
+    ({"a": np.array(["2020-01-01"], "M8")}, r"about\['a'\]: expected numbers"),
+])  # fmt: skip
+def test_what_cannot_be_told_about_a_model(about, message, tmp_path):
+    file = tmp_path / "model.npz"
+    with pytest.raises(TypeError, match=message):
+        mr.save(mr.RNN(2, 3), file, about=about)
+    assert not file.exists()
