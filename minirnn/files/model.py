@@ -29,6 +29,7 @@ from minirnn.files.npz import read_arrays, write_arrays
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
+from minirnn.layers.container import first_names
 from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
@@ -37,7 +38,7 @@ from minirnn.layers.linear import Linear
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Array, Layer, is_layer
+from minirnn.protocol import Array, Layer, is_layer, optional
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind
@@ -76,13 +77,16 @@ def save(
     except RecursionError:
         raise ValueError("model: its layers are nested too deep to be saved") from None
     arrays = {name: _array(p, name) for name, p in model.params.items()}
+    ties = tied(model)
     try:
-        again = json.dumps(describe(rebuilt(json.loads(text), arrays, kinds)))
+        other = rebuilt(json.loads(text), ties, arrays, kinds)
     except ValueError as error:
         raise ValueError(f"model: {error}") from error
+    again = json.dumps(describe(other))
     if again != text:
         raise ValueError(f"model: expected to be built again as {text:.500}, got {again:.500}")
-    write_arrays(path, {"model": description} | notes, arrays)
+    header = {"model": description} | ({"tied": ties} if ties else {})
+    write_arrays(path, header | notes, arrays)
 
 
 def plain(value: Any, name: str) -> Any:
@@ -123,7 +127,7 @@ def load(path: str | os.PathLike[str], layers: Sequence[type] = ()) -> Layer:
     if "model" not in header:
         raise ValueError(f"{path}: no model can be built of it: it is the progress of a training")
     try:
-        model = rebuilt(header["model"], arrays, kinds)
+        model = rebuilt(header["model"], header.get("tied", {}), arrays, kinds)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     for name, p in model.params.items():
@@ -143,7 +147,34 @@ def about(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(header.get("about", {}))
 
 
-def rebuilt(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, Any]) -> Layer:
+def places(layer: Any, before: str = "") -> dict[str, tuple[Any, str]]:
+    """{name of a parameter: the layer that has it, its name there}, for each place where it is."""
+    parts = optional(layer, "parts")
+    found = {} if parts else {before + name: (layer, name) for name in layer.params}
+    for name, part in parts.items():
+        found |= places(part, f"{before}{name}.")
+    return found
+
+
+def tied(model: Layer) -> dict[str, str]:
+    """{name: the first name of the same array}, for each array that stands at several places."""
+    at = places(model)
+    first = first_names({name: layer.params[n] for name, (layer, n) in at.items()})
+    return {name: of for name, of in first.items() if name != of}
+
+
+def tie(model: Layer, ties: Mapping[str, str]) -> None:
+    """Give a model's parameters to further places, as ``tied`` has found them."""
+    at = places(model)
+    for name, of in ties.items():
+        (layer, n), (first, m) = at[name], at[of]
+        if layer.params[n] is not first.params[m]:  # layers at two places are tied already
+            layer.params[n] = first.params[m]
+
+
+def rebuilt(
+    description: Any, ties: Mapping[str, str], arrays: Mapping[str, Array], kinds: Mapping[str, Any]
+) -> Layer:
     """A new model as described, whose parameters have the names, shapes and dtypes of ``arrays``.
 
     Raises ValueError if there is none, before it takes more memory than the arrays do.
@@ -151,6 +182,7 @@ def rebuilt(description: Any, arrays: Mapping[str, Array], kinds: Mapping[str, A
     numbers = sum(a.size for a in arrays.values())
     try:
         model: Layer = build(description, kinds, Sparing(numbers), [])
+        tie(model, ties)
     except Exception as error:  # a layer of the user's own may raise anything
         raise ValueError(f"no model can be built of it ({error!r})") from error
     expected = {name: _form(p) for name, p in model.params.items()}
