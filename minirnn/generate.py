@@ -146,33 +146,44 @@ def decode(
     tokens = np.full((1, B * K), start)
     weights: list[Array] = []
     done = np.zeros(B * K, bool)
-    for _ in range(max_length):
+    while not done.all() and len(tokens) <= max_length:
         e = _one_step(model, "embedding", tokens[-1:])
         with no_cache():
             features, state, run_cache = model.run(e, state, memory)
-        logits = _checked_logits(_one_step(model, "output", features)[0])
-        log_p = logits - logits.max(axis=1, keepdims=True)
-        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        log_p = _log_softmax(_checked_logits(_one_step(model, "output", features)[0]))
         V = log_p.shape[1]
         if end >= V:
             raise ValueError(f"end: expected a token in 0..{V - 1}, got {end}")
         # After its end a target goes on with end tokens, which cost nothing.
         log_p[done] = np.where(np.arange(V) == end, 0, -np.inf)
-        candidates = (total[:, None] + log_p).reshape(B, K * V)
-        # Of all continuations of a source's K beginnings, the K likeliest are kept.
-        best = np.argsort(-candidates, axis=1, kind="stable")[:, :K]
-        total = np.take_along_axis(candidates, best, axis=1).ravel()
-        row = (np.arange(B)[:, None] * K + best // V).ravel()
+        row, token, total = _likeliest(total[:, None] + log_p, K)
         state = map_tree(lambda s: s[row], state)  # noqa: B023
-        tokens = np.vstack([tokens[:, row], best.ravel() % V])
+        tokens = np.vstack([tokens[:, row], token])
         if run_cache.look is not None:
             weights = [w[row] for w in (*weights, run_cache.look.weights[0])]
-        done = done[row] | (tokens[-1] == end)
-        if done.all():
-            break
+        done = done[row] | (token == end)
     tokens, likeliest = tokens[1:, ::K], np.array(weights)[:, ::K] if weights else None
     n = np.where((tokens == end).any(axis=0), np.argmax(tokens == end, axis=0), len(tokens))
     return Decoded(tokens, n, total[::K], likeliest)
+
+
+def _likeliest(log_p: Array, K: int) -> tuple[Array, Array, Array]:
+    """Of all continuations of a source's K beginnings the K likeliest, in their order.
+
+    log_p: (B K, V), of each beginning with each next token. Returns for each of the B K that are
+    kept the row of its beginning, its next token, and its log_p.
+    """
+    V = log_p.shape[1]
+    of_source = log_p.reshape(-1, K * V)
+    best = np.argsort(-of_source, axis=1, kind="stable")[:, :K]
+    row = K * np.arange(len(best))[:, None] + best // V
+    return row.ravel(), best.ravel() % V, np.take_along_axis(of_source, best, axis=1).ravel()
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
 
 
 def _one_step(model: Seq2Seq, name: str, x: Array) -> Array:
