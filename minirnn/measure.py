@@ -126,53 +126,41 @@ def _trace_both(
 def _trace_cell(layer: Any, x: Array, dy: Array | None, state: State, lengths: Any) -> Traced:
     T, B = x.shape[:2]
     state = layer.zero_state(B) if state is None else state
-    output, gates = layer.state_names[0], optional(layer, "gates")
-    a_names = ([f"da_{g}" for g in gates] or ["da"]) if "b" in layer.params else []
-    traced: Traced = {}
 
-    def record(t: int, b: int, values: Iterable[tuple[str, Array]]) -> None:
-        for name, value in values:
-            if name not in traced:
-                traced[name] = np.zeros((T, B, value.size))
-            traced[name][t, b] = np.ravel(value)
+    def of_row(b: int, n: int) -> Traced:
+        dy_row = None if dy is None else dy[:n, b : b + 1]
+        return _trace_row(layer, x[:n, b : b + 1], dy_row, map_tree(lambda s: s[b : b + 1], state))
 
-    def forward(t: int, b: int, s: State) -> tuple[Any, ...]:
-        _, s, cache = layer.forward(x[t : t + 1, b : b + 1], s)
+    # A first step tells the names and sizes, even if all sequences are empty.
+    traced = {name: np.zeros((T, B, a.shape[1])) for name, a in of_row(0, 1).items()}
+    for b, n in enumerate(checks.lengths(lengths, T, B)):
+        for name, a in of_row(b, n).items() if n else ():
+            traced[name][:n, b] = a
+    return traced
+
+
+def _trace_row(layer: Any, x: Array, dy: Array | None, s: State) -> Traced:
+    """Everything inside a layer over one sequence x (T, 1, D): name to (T, H)."""
+    steps: list[dict[str, Array]] = []
+    caches = []
+    gate_values = optional(layer, "gate_values")
+    for x_t in x:
+        _, s, cache = layer.forward(x_t[None], s)
         if cache is None:
             raise TypeError("cache: expected one from each forward, got None, as under no_cache")
-        record(t, b, named_leaves(layer, s))
-        values = optional(layer, "gate_values")
-        record(t, b, values(cache).items() if values else ())
-        return s, cache
-
-    def backward(dy: Array, t: int, b: int, cache: Any, ds: State) -> State:
-        zeros = map_tree(np.zeros_like, row_of(b)) if ds is None else ds
-        record(t, b, ((f"d{name}", d) for name, d in named_leaves(layer, zeros)))
-        dy_step = dy[t : t + 1, b : b + 1]
-        traced[f"d{output}"][t, b] += dy_step[0, 0]
-        _, ds, grads = layer.backward(dy_step, cache, ds)
+        steps.append(dict(named_leaves(layer, s)) | (gate_values(cache) if gate_values else {}))
+        caches.append(cache)
+    ds, output = map_tree(np.zeros_like, s), layer.state_names[0]
+    gates = optional(layer, "gates")
+    for t, dy_t in [] if dy is None else reversed([*enumerate(dy)]):
+        steps[t] |= {f"d{name}": d for name, d in named_leaves(layer, ds)}
+        steps[t][f"d{output}"] = steps[t][f"d{output}"] + dy_t
+        _, ds, grads = layer.backward(dy_t[None], caches[t], ds)
         # For one row at one step, the gradient of the bias is that of the sum it is added to.
-        if a_names:
-            record(t, b, zip(a_names, np.split(grads["b"], len(a_names)), strict=True))
-        return ds
-
-    def row_of(b: int) -> State:
-        return map_tree(lambda a: a[b : b + 1], state)
-
-    # A first step only tells the names and sizes, even if all sequences are empty. Then all is 0.
-    _, cache = forward(0, 0, row_of(0))
-    if dy is not None:
-        backward(dy, 0, 0, cache, None)
-    for a in traced.values():
-        a[...] = 0
-    for b, n in enumerate(checks.lengths(lengths, T, B)):
-        s, caches, ds = row_of(b), [], None
-        for t in range(n):
-            s, cache = forward(t, b, s)
-            caches.append(cache)
-        for t in reversed(range(n)):
-            ds = None if dy is None else backward(dy, t, b, caches[t], ds)
-    return traced
+        if "b" in grads:
+            names = [f"da_{g}" for g in gates] or ["da"]
+            steps[t].update(zip(names, np.split(grads["b"], len(names)), strict=True))
+    return {name: np.array([np.ravel(step[name]) for step in steps]) for name in steps[0]}
 
 
 def gradient_norms(traced: dict[str, Array], name: str = "dh") -> Array:
