@@ -1,4 +1,4 @@
-"""Activation functions: tanh, sigmoid and relu, with their derivatives.
+"""Activation functions: tanh, sigmoid and relu, with their derivatives; softmax and its logarithm.
 
 They take arrays of any kind, complex ones included; kernels call them on one float at a time. The
 derivatives below are what the kernels compile, too: there is no other text of them. Only tanh,
@@ -30,6 +30,24 @@ def exp(a):
     return np.exp(a)
 
 
+def softmax(a):
+    """Shares ``exp(a) / sum exp(a)`` along the last axis: above 0, with the sum 1."""
+    e = np.exp(_below_largest(a))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def log_softmax(a):
+    """``log softmax(a) = a - log sum exp(a)``, finite also where the share itself rounds to 0."""
+    a = _below_largest(a)
+    return a - np.log(np.exp(a).sum(axis=-1, keepdims=True))
+
+
+def _below_largest(a):
+    """a minus its largest number. That changes no share, and no exp of it is infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return a - a.real.max(axis=-1, keepdims=True)
+
+
 def derivatives(one):
     """Make the three derivatives, each *in terms of the output*.
 
@@ -51,3 +69,16 @@ def derivatives(one):
 
 
 dsigmoid, dtanh, drelu = derivatives(1)
+
+
+def softmax_backward(dy, y):
+    """The gradient of a from that of y = softmax(a). Each share depends on all of a::
+
+    dy_j/da_k = y_j ((j == k) - y_k)      da_k = y_k (dy_k - sum_j dy_j y_j)
+    """
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+def log_softmax_backward(dy, y):
+    """The same of y = log_softmax(a), where ``da_k = dy_k - exp(y_k) sum_j dy_j``."""
+    return dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)

@@ -18,8 +18,8 @@ SINGLE = (
     Sketch("GRU", (2, 2)), Sketch("LSTM", (2, 2)), Sketch("RNN", (2, 2)), Sketch("MyCell", (2, 2)),
     Sketch("OutputRNN", (2, 2, 2)), Sketch("Embedding", (V, 2)), Sketch("Linear", (2, 2)),
     Sketch("Linear", (4, 2)), Sketch("Linear", (2, 4)), Sketch("Activation", ("tanh",)),
-    Sketch("Dropout", (0.5,)), Sketch("Dropout", (0.5, True)), Sketch("Scale", (2,)),
-    Sketch("CausalConv", (2, 2, 2)), Sketch("Last"), Sketch("Last", (True,)),
+    Sketch("Activation", ("softmax",)), Sketch("Dropout", (0.5,)), Sketch("Dropout", (0.5, True)),
+    Sketch("Scale", (2,)), Sketch("CausalConv", (2, 2, 2)), Sketch("Last"), Sketch("Last", (True,)),
     Sketch("AttentionPool", (2, 2)),
 )  # fmt: skip
 ATTENTION = Sketch("LuongAttention", (2, 2)), Sketch("BahdanauAttention", (2, 2, 2))

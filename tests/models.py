@@ -16,6 +16,7 @@ from minirnn.protocol import leaves, zero_state
 
 V = 5  # tokens
 TOKENS = "tokens"  # in place of a number of features
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "softmax", "log_softmax")
 VARIANTS = ("NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG")
 WHOLE = (  # those that need the whole sequence at once
     "Bidirectional", "CausalConv", "Last", "AttentionPool", "Hierarchical", "Seq2Seq",
@@ -53,7 +54,7 @@ def elementwise(draw, D):
     """A layer that takes sequences and rows, and gives as many features as it gets."""
     kind = one_of(draw, "Dropout", "Activation", "Dropout", "Scale")
     if kind == "Activation":
-        return Sketch(kind, (one_of(draw, "tanh", "relu", "sigmoid"),))
+        return Sketch(kind, (one_of(draw, *ACTIVATIONS),))
     if kind == "Dropout":
         return Sketch(
             kind, (one_of(draw, 0.5, 0.5, 0.0),), (("per_sequence", draw(st.booleans())),)

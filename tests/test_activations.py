@@ -123,3 +123,36 @@ def test_derivatives_in_terms_of_the_output_equal_the_complex_step(name):
     a = np.random.default_rng(0).normal(size=50)
     measured = function(a + 1e-30j).imag / 1e-30
     np.testing.assert_allclose(derivative(function(a)), measured, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_and_its_logarithm_of_huge_numbers_are_right_without_a_warning(dtype):
+    largest = np.finfo(dtype).max
+    for a, p, log_p in [
+        ([1000, 1000, 0], [0.5, 0.5, 0], [-np.log(2), -np.log(2), -1000 - np.log(2)]),
+        ([-9e3, -9e3 - 1, -9e4], [0.7310586, 0.2689414, 0], [-0.3132617, -1.3132617, -81000.3125]),
+        ([largest, -largest, 0], [1, 0, 0], [0, -np.inf, -largest]),
+        ([-np.inf, 2, 2], [0, 0.5, 0.5], [-np.inf, -np.log(2), -np.log(2)]),
+    ]:
+        a = np.array(a, dtype)
+        with np.errstate(over="ignore"):
+            p, log_p = np.array(p, dtype), np.array(log_p, dtype)
+        found, log_found = activations.softmax(a), activations.log_softmax(a)
+        assert found.dtype == log_found.dtype == dtype
+        np.testing.assert_allclose(found, p, rtol=1e-6)
+        np.testing.assert_allclose(log_found, log_p, rtol=1e-6)
+        for dy in np.eye(3, dtype=dtype):
+            assert np.isfinite(activations.softmax_backward(dy, found)).all()
+            assert np.isfinite(activations.log_softmax_backward(dy, log_found)).all()
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_the_jacobian_of_softmax_equals_the_complex_step(name):
+    function, backward = (getattr(activations, name + end) for end in ("", "_backward"))
+    a = np.random.default_rng(0).normal(size=(2, 5))
+    y = function(a)
+    for k in range(5):
+        dy = function(a + 1e-30j * np.eye(5)[k]).imag / 1e-30  # of all y by a[:, k]
+        for j in range(5):
+            da = backward(np.eye(5)[j] * np.ones((2, 1)), y)
+            np.testing.assert_allclose(da[:, k], dy[:, j], rtol=1e-13, atol=1e-15)

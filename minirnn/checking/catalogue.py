@@ -67,6 +67,8 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "Linear": Linear,
     "Embedding": lambda D, H, **o: Embedding(V, H, **o),
     "Activation": lambda D, H, **o: Activation("sigmoid"),
+    "Activation softmax": lambda D, H, **o: Activation("softmax"),
+    "Activation log_softmax": lambda D, H, **o: Activation("log_softmax"),
     "Dropout": lambda D, H, **o: Dropout(0.4),
     "Dropout per sequence": lambda D, H, **o: Dropout(0.4, per_sequence=True),
     "Last": lambda D, H, **o: Last(),

@@ -32,6 +32,7 @@ from minirnn.protocol import Array, Layer, Shape, optional, output_shape
 
 ORDER = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
 ELEMENTWISE = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
+ACTIVATIONS = ELEMENTWISE | {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 
 # What is written; see ``weights``. The function for each class is in ``WRITERS``, below.
 ONNX: Table = {
@@ -40,7 +41,7 @@ ONNX: Table = {
     Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
     Unembedding: {"embedding": ANY},
     Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
-    Activation: {"function": list(ELEMENTWISE)},
+    Activation: {"function": list(ACTIVATIONS)},
     Dropout: {"p": ANY, "per_sequence": [False, True]},
     Last: {"both": [False, True]},
     Sequential: {"layers": ANY},
@@ -152,7 +153,7 @@ STATELESS: dict[type, Callable[[Graph, Any, str], str]] = {
     Embedding: add_embedding,
     Unembedding: add_unembedding,
     Linear: add_linear,
-    Activation: lambda graph, layer, x: graph.op(ELEMENTWISE[layer.function], [x]),
+    Activation: lambda graph, layer, x: graph.op(ACTIVATIONS[layer.function], [x]),
     Dropout: lambda graph, layer, x: x,
 }
 

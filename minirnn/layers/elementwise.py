@@ -1,9 +1,9 @@
-"""Layers that treat every number by itself: activations and dropout."""
+"""Layers without weights that leave the shape as it is: activations and dropout."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -12,12 +12,24 @@ from minirnn.layers.stateless import Stateless, StatelessCache
 from minirnn.padding import padding_of, zero_at
 from minirnn.protocol import Array, Numbers, Seed
 
+Function = Literal["tanh", "relu", "sigmoid", "softmax", "log_softmax"]
+
 
 class Activation(Stateless):
-    """``y = f(x)`` with f one of "tanh", "relu", "sigmoid"; ``dx = dy * f'``, f' in terms of y."""
+    """``y = f(x)`` with f one of "tanh", "relu", "sigmoid"; ``dx = dy * f'``, f' in terms of y.
 
-    def __init__(self, function: Literal["tanh", "relu", "sigmoid"]) -> None:
-        self.function = checks.choice(function, "function", ("tanh", "relu", "sigmoid"))
+    Or, over the features k of each step, the probabilities of a model that is ready for use (see
+    ``minirnn.activations``)::
+
+        "softmax"        y_k = exp(x_k) / sum_j exp(x_j)      dx_k = y_k (dy_k - sum_j dy_j y_j)
+        "log_softmax"    y_k = x_k - log sum_j exp(x_j)       dx_k = dy_k - exp(y_k) sum_j dy_j
+
+    ``softmax_cross_entropy`` and ``sample`` take a softmax themselves. Give them the x of this
+    layer, or its "log_softmax", with which they compute the same, but never its "softmax".
+    """
+
+    def __init__(self, function: Function) -> None:
+        self.function = checks.choice(function, "function", get_args(Function))
         self.params = {}
 
     def _forward(self, x: Array, training: bool, rng: Seed) -> tuple[Array, Array]:
@@ -25,7 +37,9 @@ class Activation(Stateless):
         return y, y
 
     def _backward(self, dy: Array, y: Array) -> tuple[Array, dict[str, Array]]:
-        return dy * getattr(activations, "d" + self.function)(y), {}
+        if self.function.endswith("softmax"):
+            return getattr(activations, f"{self.function}_backward")(dy, y), {}
+        return dy * getattr(activations, f"d{self.function}")(y), {}
 
     def _kind(self) -> str:
         return f"Activation {self.function}"

@@ -55,6 +55,10 @@ MODELS = {
     "checkpointed": mr.Checkpoint(mr.Sequential(cell("LSTM"), linear(5)), 2),
     "dropout first": mr.Sequential(mr.Dropout(0.5), cell("LSTM")),
     "features first": mr.Sequential(linear(3), mr.Activation("relu"), cell("LSTM", 2)),
+    "probabilities": mr.Sequential(cell("GRU after"), linear(5, 4), mr.Activation("softmax")),
+    "their logarithms": mr.Sequential(
+        cell("LSTM"), mr.Last(), linear(5, 4), mr.Activation("log_softmax")
+    ),
     "squashed": mr.Sequential(cell("RNN"), linear(5), mr.Activation("sigmoid")),
 }
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import minirnn as mr
 from minirnn import exchange
+from minirnn.exchange import onnx
 from minirnn.protocol import map_tree, named_leaves
 
 KINDS = {
@@ -142,7 +143,7 @@ def models(draw, D, K, depth, streams=False):
     if kind == "Linear":
         return mr.Linear(D, K, rng=0, dtype=dtype)
     if kind == "Activation":
-        return mr.Activation(draw(st.sampled_from(["tanh", "relu", "sigmoid"])))
+        return mr.Activation(draw(st.sampled_from(list(onnx.ACTIVATIONS))))
     if kind == "Dropout":
         return mr.Dropout(0.5)
     if kind == "Checkpoint":

@@ -180,6 +180,27 @@ def test_activation(name):
     assert mr.gradcheck(layer, x).ok
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_probabilities_at_every_step_and_zeros_past_the_end(name):
+    x = np.random.default_rng(0).normal(size=(3, 2, 4))
+    layer, shares = mr.Activation(name), np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+    expected = shares if name == "softmax" else np.log(shares)
+    y, _, cache = layer.forward(x, lengths=[3, 1])
+    np.testing.assert_allclose(y[:, 0], expected[:, 0])
+    np.testing.assert_allclose(y[0, 1], expected[0, 1])
+    assert not y[1:, 1].any() and not layer.backward(x, cache)[0][1:, 1].any()
+    for a in (x, x[0], x[:, :, :1]):
+        assert mr.gradcheck(layer, a).ok and mr.gradcheck(layer, a, method="complex").ok
+
+
+def test_the_cross_entropy_of_log_softmax_is_that_of_the_logits():
+    x, target = np.random.default_rng(0).normal(size=(6, 4)), [0, 3, 1, 2, 2, 0]
+    y, _, cache = mr.Activation("log_softmax").forward(x)
+    (loss, dy), (expected, dx) = (mr.softmax_cross_entropy(a, target) for a in (y, x))
+    assert loss == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(mr.Activation("log_softmax").backward(dy, cache)[0], dx, atol=1e-15)
+
+
 @pytest.mark.parametrize("merge", ["concat", "sum", "mean"])
 def test_bidirectional_reads_every_sequence_from_its_own_end(merge):
     one, two = mr.GRU(2, 3, rng=0), mr.LSTM(2, 3, rng=1)
