@@ -33,7 +33,12 @@ from minirnn.measure import trace
 from minirnn.protocol import Layer, no_cache
 from minirnn.training.bptt import bptt, truncated_bptt
 from minirnn.training.fit import History, fit
-from minirnn.training.losses import binary_cross_entropy, mse, softmax_cross_entropy
+from minirnn.training.losses import (
+    binary_cross_entropy,
+    class_weights,
+    mse,
+    softmax_cross_entropy,
+)
 from minirnn.training.optim import (
     SGD,
     Adagrad,
@@ -45,6 +50,7 @@ from minirnn.training.optim import (
     step_decay,
 )
 from minirnn.training.rtrl import rtrl
+from minirnn.training.uncertainty import gaussian_interval, gaussian_nll, quantile_loss
 
 __version__ = "0.1.0"
 
@@ -78,17 +84,21 @@ __all__ = [
     "about",
     "binary_cross_entropy",
     "bptt",
+    "class_weights",
     "clip_grad_norm",
     "clip_grad_value",
     "cosine",
     "decode",
     "fit",
     "free_run",
+    "gaussian_interval",
+    "gaussian_nll",
     "get_num_threads",
     "gradcheck",
     "load",
     "mse",
     "no_cache",
+    "quantile_loss",
     "rtrl",
     "sample",
     "save",
@@ -97,4 +107,4 @@ __all__ = [
     "step_decay",
     "trace",
     "truncated_bptt",
-]  # fmt: skip
+]

@@ -145,7 +145,7 @@ WRONG = {
     "nothing": (lambda: mr.mse([], []), ValueError, "target: expected at least one"),
     "all masked": (lambda: mr.mse(X, X, np.zeros((4, 3))), ValueError, "mask: .*at least one valid"),
     "mask shape": (lambda: mr.mse(X, X, np.ones((3, 4))), ValueError, r"mask: .*\(4, 3\), got \(3, 4\)"),
-    "mask values": (lambda: mr.mse(X, X, np.full((4, 3), 0.5)), ValueError, "mask: expected 0 and 1"),
+    "mask values": (lambda: mr.mse(X, X, -np.ones((4, 3))), ValueError, "mask: expected 0 and 1"),
     "complex prediction": (lambda: mr.mse([1j], [0.0]), TypeError, "y: expected real numbers"),
     # training
     "lr": (lambda: mr.Adam(lr=-1), ValueError, "lr: .*got -1"),

@@ -232,6 +232,13 @@ CALLS = {
     "mse": (mr.mse, {"y": Y, "target": Y, "mask": MASK}),
     "binary": (mr.binary_cross_entropy, {"logits": Y, "target": Y, "mask": MASK}),
     "softmax": (mr.softmax_cross_entropy, {"logits": LOGITS, "target": TOKENS, "mask": MASK}),
+    "gaussian": (mr.gaussian_nll, {"y": LOGITS[..., :2], "target": Y, "mask": MASK}),
+    "quantile": (
+        mr.quantile_loss,
+        {"y": LOGITS[..., :2], "target": Y, "mask": MASK, "quantiles": (0.1, 0.5)},
+    ),
+    "interval": (mr.gaussian_interval, {"y": LOGITS[..., :2], "coverage": 0.9}),
+    "class_weights": (mr.class_weights, {"target": TOKENS, "classes": 2}),
     "bptt": (
         lambda **k: mr.bptt(REAL, mr.mse, **k),
         {"x": X3, "target": Y, "state": None, "lengths": [4, 3, 2], "mask": None},

@@ -37,7 +37,7 @@ from minirnn.protocol import (
     keep_drawn,
     no_cache,
 )
-from minirnn.training.losses import Loss
+from minirnn.training.losses import Loss, weights
 
 Result: TypeAlias = tuple[float, dict[str, Array], State]  # loss, gradients, final state
 
@@ -107,7 +107,7 @@ def truncated_bptt(
     check_streams(model, x, target)
     T, B = x.shape[:2]
     ends = checks.lengths(lengths, T, B)
-    counts = ~padding(ends, T) if mask is None else checks.numbers(mask, "mask")
+    counts = ~padding(ends, T) if mask is None else weights(mask)
     if counts.shape[:2] != (T, B):
         expected, got = checks.shape_text((T, B)), checks.shape_text(counts.shape)
         raise ValueError(f"mask: expected shape {expected}, got {got}")
@@ -204,15 +204,19 @@ def mask_of(y: Array, lengths: Any, mask: Numbers | None) -> Numbers | None:
 def number_of_targets(y: Array, target: Any, mask: Numbers | None) -> float:
     """How many targets count: by which a batch weighs in the mean over several batches.
 
-    With a mask it is the sum of the mask, once for each number that the target holds there. Without
-    one it is the number of all numbers in the target; if the target is no array, the number of
-    steps or sequences in y.
+    With a mask it is the sum of the mask, whose numbers may be weights, once for each number that
+    the target holds there. Without one it is the number of all numbers in the target; if the target
+    is no array, the number of steps or sequences in y.
     """
     shape = shape_of(target) or y.shape[:-1]
     if mask is None:
         return float(math.prod(shape))
-    mask = checks.numbers(mask, "mask")
-    return float(np.sum(mask, dtype=np.float64)) * math.prod(shape[mask.ndim :])
+    mask = weights(mask)
+    with np.errstate(over="ignore"):
+        total = float(np.sum(mask, dtype=np.float64))
+    if not math.isfinite(total):
+        raise ValueError(f"mask: expected weights with a finite sum, got {total}")
+    return total * math.prod(shape[mask.ndim :])
 
 
 def shape_of(value: Any) -> tuple[int, ...]:

@@ -1,15 +1,17 @@
 """Losses: the mean over the valid targets, and its gradient with respect to the prediction.
 
-All take ``mask``, an array of 0 and 1 (or bool) whose shape is that of the target or its first
-axes: (T, B) says which steps of which sequences count. A value that does not count may be
-anything, NaN included. The mean is over what counts, so that its size does not depend on the
-padding.
+All take ``mask``, an array whose shape is that of the target or its first axes: (T, B) says which
+steps of which sequences count. It holds 0 and 1 (or bool), or weights: any real numbers of at least
+0. A value of weight 0 does not count and may be anything, NaN included. With weights w the mean is
+``sum(w * loss of each target) / sum(w)``, so that its size depends neither on the padding nor on
+the size of the weights.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -34,11 +36,11 @@ def mse(y: Numbers, target: Numbers, mask: Numbers | None = None) -> tuple[float
     """
     y = checks.floats(y, "y")
     target = checks.array(target, "target", y.shape, y.dtype)
-    valid = _valid(mask, y.shape)
-    count = np.count_nonzero(valid)
+    valid, weight, total = counted(mask, y.shape)
     error = np.where(valid, y - target, 0)
-    loss = np.sum(error * error, dtype=np.float64) / count
-    return float(loss), (error * (2 / count)).astype(y.dtype)
+    weighted = weight * error
+    loss = np.sum(weighted * error, dtype=np.float64) / total
+    return float(loss), (weighted * (2 / total)).astype(y.dtype)
 
 
 @quiet
@@ -48,7 +50,7 @@ def softmax_cross_entropy(
     """Cross-entropy of the softmax in nats: mean of ``-log softmax(logits)[target]``.
 
     logits: (..., V), any real numbers. target: (...) whole numbers in 0..V-1.
-    With p the softmax, the gradient is ``(p - onehot(target)) / number of valid targets``.
+    With p the softmax, the gradient is ``weight * (p - onehot(target)) / sum of the weights``.
     Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
     """
     logits = checks.floats(logits, "logits")
@@ -56,15 +58,17 @@ def softmax_cross_entropy(
         raise ValueError("logits: expected shape (..., V), got ()")
     *shape, V = logits.shape
     target = checks.array(target, "target", shape, None, kinds="iu")
-    valid = _valid(mask, tuple(shape))
+    valid, weight, total = counted(mask, tuple(shape))
     index = checks.tokens(np.where(valid, target, 0), "target", V).ravel().astype(np.int64)
-    count = np.count_nonzero(valid)
     dlogits, nats = empty(logits.shape, logits.dtype), np.empty(index.size)
     rows, drows = for_kernels(logits).reshape(-1, V), dlogits.reshape(-1, V)
-    share = logits.dtype.type(1 / count)
+    share = logits.dtype.type(1 / total)
     arrays = rows, index, for_kernels(valid.ravel()), share, drows, nats
     threads.each_row(softmax_rows, len(rows), threads.PER_NUMBER * rows.size, *arrays)
-    return float(np.sum(nats) / count), dlogits
+    if isinstance(weight, np.ndarray):
+        nats *= weight.ravel()
+        dlogits *= weight[..., None]
+    return float(np.sum(nats) / total), dlogits
 
 
 @jit
@@ -129,32 +133,68 @@ def binary_cross_entropy(
 
     logits: a, any real numbers. target: t of the same shape, in 0..1.
     Nothing overflows, since -log s(a) = log(1 + exp(-a)) and -log(1 - s(a)) = log(1 + exp(a)). The
-    gradient is ``(s(a) - t) / number of valid targets``.
+    gradient is ``weight * (s(a) - t) / sum of the weights``.
     Returns the loss and dlogits like logits. Raises ValueError for a valid target out of range.
     """
     a = checks.floats(logits, "logits")
     t = checks.array(target, "target", a.shape, a.dtype)
-    valid = _valid(mask, a.shape)
+    valid, weight, total = counted(mask, a.shape)
     checks.one_wrong("numbers in 0..1", "target", t, valid & ~((t >= 0) & (t <= 1)))
     # Where t is 0 or 1, one of the two terms does not count, even if it is infinite.
     nats = np.where(t > 0, t * np.logaddexp(0, -a), 0)
     nats += np.where(t < 1, (1 - t) * np.logaddexp(0, a), 0)
-    count = np.count_nonzero(valid)
-    loss = np.sum(np.where(valid, nats, 0), dtype=np.float64) / count
-    return float(loss), np.where(valid, (sigmoid(a) - t) / count, 0).astype(a.dtype)
+    loss = np.sum(np.where(valid, weight * nats, 0), dtype=np.float64) / total
+    return float(loss), np.where(valid, weight * (sigmoid(a) - t) / total, 0).astype(a.dtype)
 
 
-def _valid(mask: Numbers | None, shape: tuple[int, ...]) -> np.ndarray:
-    """The mask as bool of the whole shape; all True where there is none."""
+class Counted(NamedTuple):
+    """What a mask says."""
+
+    valid: Array  # bool, of the shape of the target: which ones count
+    weight: Array | int  # of each target, the largest is 1; the number 1 if all that count weigh it
+    total: float  # the sum of the weights
+
+
+def counted(mask: Numbers | None, shape: tuple[int, ...]) -> Counted:
+    """Which targets count in a loss, and how much; all alike where there is no mask."""
     if 0 in shape:
         raise ValueError(f"target: expected at least one, got shape {checks.shape_text(shape)}")
     if mask is None:
-        return np.ones(shape, bool)
+        return Counted(np.ones(shape, bool), 1, math.prod(shape))
     mask = checks.numbers(mask, "mask")
-    mask = checks.array(mask, "mask", shape[: max(mask.ndim, 1)], None, kinds="biuf")
-    if not np.isin(mask, (0, 1)).all():
-        raise ValueError("mask: expected 0 and 1 (or bool), got other values")
+    mask = weights(checks.array(mask, "mask", shape[: max(mask.ndim, 1)], None))
     if not mask.any():
         raise ValueError("mask: expected at least one valid target, got none")
-    mask = mask.astype(bool).reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
-    return np.broadcast_to(mask, shape)
+    mask = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
+    valid = np.broadcast_to(mask != 0, shape)
+    weight = mask / mask.max()  # only proportions matter: so no weight is too small or too large
+    if np.isin(weight, (0, 1)).all():
+        return Counted(valid, 1, int(np.count_nonzero(valid)))
+    weight = np.broadcast_to(weight, shape)
+    return Counted(valid, weight, float(np.sum(weight, dtype=np.float64)))
+
+
+def weights(mask: Numbers) -> Array:
+    """A mask as an array. ValueError for a weight that is negative, infinite or NaN."""
+    mask = checks.numbers(mask, "mask")
+    if mask.dtype.kind in "if":
+        wrong = ~((mask >= 0) & (mask < np.inf))
+        checks.one_wrong("0 and 1, or finite weights of at least 0", "mask", mask, wrong)
+    return mask
+
+
+def class_weights(target: Numbers, classes: int | None = None) -> Array:
+    """Weights (V,) with which every class counts the same, however few targets it has.
+
+    target: whole numbers, one class for each of N targets, in any shape. classes: V; by default the
+    largest class and one. The mask of a loss is then ``class_weights(target)[target]``.
+    The weight of class v is ``N / (K N_v)``, where K is the number of classes that occur and N_v
+    the number of targets of class v: 1 on average over the targets (King & Zeng 2001). A class that
+    does not occur weighs 1. Raises ValueError for a target that is not in 0..V-1.
+    """
+    target = checks.numbers(target, "target", "iu").ravel()
+    if len(target) == 0:
+        raise ValueError("target: expected at least one, got none")
+    V = int(target.max()) + 1 if classes is None else checks.size(classes, "classes")
+    count = np.bincount(checks.tokens(target, "target", max(V, 1)).astype(np.int64), minlength=V)
+    return np.where(count, len(target) / (np.count_nonzero(count) * np.maximum(count, 1)), 1.0)

@@ -21,7 +21,7 @@ from minirnn.cells import gru, lstm, output_rnn, rnn
 from minirnn.engine import products
 from minirnn.engine.jit import plain
 from minirnn.layers import attention
-from minirnn.training import losses
+from minirnn.training import losses, uncertainty
 
 CELL_FILES = [import_module(f"minirnn.cells.{m.name}") for m in iter_modules(cells.__path__)]
 
@@ -88,7 +88,7 @@ SYMBOLIC = {
 @pytest.fixture(autouse=True)
 def symbols_for_numbers(monkeypatch):
     """Kernels as plain Python, functions that take symbols, and checks that let them pass."""
-    for module in (*CELL_FILES, products, attention, losses):
+    for module in (*CELL_FILES, products, attention, losses, uncertainty):
         for name, value in list(vars(module).items()):
             replaced = SYMBOLIC.get(name, plain(value) if callable(value) else value)
             if replaced is not value:
@@ -96,7 +96,8 @@ def symbols_for_numbers(monkeypatch):
     monkeypatch.setattr(rnn, "drelu", lambda h: activations.drelu(np.atleast_1d(h)).item())
     monkeypatch.setattr(activations, "np", NUMPY)
     monkeypatch.setattr(losses, "sigmoid", activations.sigmoid)  # its formula
-    monkeypatch.setattr(losses, "float", lambda number: number, raising=False)
+    for module in (losses, uncertainty):
+        monkeypatch.setattr(module, "float", lambda number: number, raising=False)
     monkeypatch.setattr(checks, "numbers", lambda value, *rest: np.asarray(value))
     monkeypatch.setattr(checks, "floats", lambda value, *rest: np.asarray(value))
 
@@ -252,6 +253,11 @@ def assert_loss(loss_fn, y, target, mask):
 def test_the_squared_error():
     y, target = symbols("y", (3, 2)), symbols("t", (3, 2))
     assert_loss(losses.mse, y, target, [1, 0, 1])
+
+
+def test_the_density_of_a_normal_distribution():
+    y, target = symbols("y", (3, 2)), symbols("t", (3, 1))
+    assert_loss(uncertainty.gaussian_nll, y, target, [1, 0, 1])
 
 
 def test_the_cross_entropy_of_a_softmax():

@@ -110,12 +110,16 @@ def test_a_loss_that_always_wants_a_mask_gets_one(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_mask_of_weights_is_refused(method):
+def test_a_mask_may_hold_weights_but_none_that_is_negative_or_not_finite(method):
     model = randomised("GRU LSTM Linear")
     x, _, target, _ = point(model, T=4, B=2)
-    for weight in (0.5, 2, np.nan):
-        with pytest.raises(ValueError, match=r"mask: expected 0 and 1"):
-            METHODS[method](model, mr.mse, x, target, mask=np.full((4, 2), weight))
+    weights = np.array([[0.5, 2], [0, 1], [3, 0], [0, 0.1]])
+    found = METHODS[method](model, mr.mse, x, target, mask=weights)
+    assert found == pytest.approx(mr.mse(model.forward(x)[0], target, weights)[0], rel=1e-14)
+    for weight in (-0.5, np.inf, np.nan):
+        weights[2, 1] = weight
+        with pytest.raises(ValueError, match=rf"mask: .*weights of at least 0, got {weight} at"):
+            METHODS[method](model, mr.mse, x, target, mask=weights)
 
 
 def test_lengths_may_be_a_tuple_of_numbers():
@@ -168,7 +172,9 @@ SIZES = [[6], [3, 3], [1, 2, 3], [1] * 6]
 
 
 @pytest.mark.parametrize("loss_fn", [mr.mse, mr.softmax_cross_entropy, mr.binary_cross_entropy])
-@pytest.mark.parametrize("form", ["lengths", "mask", "elements", "one a sequence", "other T"])
+@pytest.mark.parametrize(
+    "form", ["lengths", "mask", "elements", "weights", "one a sequence", "other T"]
+)
 def test_the_loss_of_several_batches_does_not_depend_on_what_is_in_which(loss_fn, form):
     rng = np.random.default_rng(0)
     x, ends = rng.normal(size=(5, 6, 2)), np.array([5, 1, 0, 3, 5, 2])
@@ -180,12 +186,14 @@ def test_the_loss_of_several_batches_does_not_depend_on_what_is_in_which(loss_fn
     if loss_fn is mr.softmax_cross_entropy:
         target = rng.integers(0, 3, shape[:-1])
     mask = rng.random(target.shape if form == "elements" else (5, 6)) < 0.5
+    if form == "weights":
+        mask = mask * rng.random((5, 6))
     if form == "other T":  # each its own length, none of it padding
         ends = np.maximum(ends, 1)
 
     def batch(rows):
         own = target[rows] if form == "one a sequence" else target[:, rows]
-        if form in ("mask", "elements"):
+        if form in ("mask", "elements", "weights"):
             return x[:, rows], own, None, mask[:, rows]
         return x[:, rows], own, ends[rows], None
 

@@ -288,6 +288,30 @@ def test_a_batch_without_a_target_that_counts_changes_nothing(empty, stateful):
 
 
 @pytest.mark.parametrize("place", ["data", "validation"])
+def test_weights_count_in_the_loss_of_an_epoch_as_in_one_batch(place):
+    net, x, target = sequences(B=4)
+    weights = np.random.default_rng(1).uniform(0, 3, x.shape[:2])
+    weights[2, :] = 0
+    parts = [(x[:, k : k + 3], target[:, k : k + 3], None, weights[:, k : k + 3]) for k in (0, 3)]
+    expected, _ = mr.mse(net.forward(x)[0], target, weights)
+    given = {"data": parts, "validation": parts} | {place: (x, target, None, weights)}
+    history = mr.fit(net, mr.mse, given["data"], mr.SGD(0), 1, validation=given["validation"])
+    assert history.loss == pytest.approx([expected], rel=1e-14)
+    assert history.val_loss == pytest.approx([expected], rel=1e-14)
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_weights_that_are_none_are_refused_for_a_loss_of_one_s_own_too(bad):
+    net, x, target = sequences()
+    own = lambda y, target, mask=None: mr.mse(y, target)  # noqa: E731
+    weights = np.full(x.shape[:2], bad)
+    with pytest.raises(ValueError, match=f"mask: .*at least 0, got {bad}"):
+        mr.fit(net, own, (x, target, None, weights), mr.SGD(0.1), 1)
+    with pytest.raises(ValueError, match="mask: expected weights with a finite sum"):
+        mr.fit(net, own, (x, target, None, np.full(x.shape[:2], 1e308)), mr.SGD(0.1), 1)
+
+
+@pytest.mark.parametrize("place", ["data", "validation"])
 def test_an_epoch_without_any_target_that_counts_is_refused(place):
     net, x, target = sequences()
     given = {"data": (x, target), "validation": (x, target)} | {place: [(x, target, [0] * 3)] * 2}

@@ -1,5 +1,6 @@
 """Losses: values by hand, gradients by differences, masks, and extreme predictions."""
 
+import functools
 import math
 
 import numpy as np
@@ -13,12 +14,20 @@ CASES = {
     "mse": (mr.mse, RNG.normal(size=SHAPE), RNG.normal(size=SHAPE)),
     "softmax": (mr.softmax_cross_entropy, RNG.normal(size=SHAPE), RNG.integers(0, 4, SHAPE[:2])),
     "binary": (mr.binary_cross_entropy, RNG.normal(size=SHAPE), RNG.uniform(size=SHAPE)),
+    "gaussian": (mr.gaussian_nll, RNG.normal(size=SHAPE), RNG.normal(size=(3, 2, 2))),
+    "quantiles": (
+        functools.partial(mr.quantile_loss, quantiles=(0.2, 0.7)),
+        RNG.normal(size=SHAPE),
+        RNG.normal(size=(3, 2, 2)),
+    ),
 }
 MASK = np.array([[1, 1], [1, 0], [0, 1]])
+WEIGHTS = np.array([[0.5, 2.0], [0.0, 1.25], [3.0, 0.0]])
+MASKS = {"no mask": None, "int": MASK, "bool": MASK.astype(bool), "weights": WEIGHTS}
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("mask", [None, MASK, MASK.astype(bool)], ids=["no mask", "int", "bool"])
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_the_gradient_is_that_of_the_value(name, mask):
     loss_fn, y, target = CASES[name]
     _, dy = loss_fn(y, target, mask)
@@ -57,6 +66,70 @@ def test_what_is_masked_does_not_count_not_even_nan(name):
     assert again == loss
     assert np.array_equal(dy_again, dy)
     assert not dy[~keep].any()
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", [1, 1e-320, 1e300, np.float32(0.1)])
+def test_weights_make_a_weighted_mean_whatever_their_size(name, size):
+    loss_fn, y, target = CASES[name]
+    spoiled = y.copy()
+    spoiled[WEIGHTS == 0] = np.nan
+    loss, dy = loss_fn(spoiled, target, WEIGHTS * size)
+    share = WEIGHTS / WEIGHTS.sum()
+    each = {at: loss_fn(y[at], target[at]) for at in np.ndindex(share.shape)}
+    tolerance = 1e-3 if size == 1e-320 else 1e-12  # so small a number has few digits
+    assert loss == pytest.approx(sum(share[at] * each[at][0] for at in each), rel=tolerance)
+    for at in each:
+        np.testing.assert_allclose(dy[at], share[at] * each[at][1], tolerance)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_weights_that_are_all_equal_give_the_bits_of_a_mask(name):
+    loss_fn, y, target = CASES[name]
+    found, expected = loss_fn(y, target, MASK * 0.3), loss_fn(y, target, MASK)
+    assert found[0] == expected[0] and np.array_equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_whole_weight_is_as_often_the_same_target(name):
+    loss_fn, y, target = CASES[name]
+    loss, dy = loss_fn(y, target, [[3, 1]] * 3)
+    again, dy_again = loss_fn(y[:, [0, 0, 0, 1]], target[:, [0, 0, 0, 1]])
+    assert loss == pytest.approx(again, rel=1e-14)
+    np.testing.assert_allclose(dy, np.stack([3 * dy_again[:, 0], dy_again[:, 3]], axis=1), 1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_none_is_refused(name, bad):
+    loss_fn, y, target = CASES[name]
+    wrong = WEIGHTS.copy()
+    wrong[1, 1] = bad
+    with pytest.raises(ValueError, match=rf"mask: .*weights of at least 0, got {bad} at \(1, 1\)"):
+        loss_fn(y, target, wrong)
+
+
+def test_weights_of_single_outputs():
+    y, target = np.array([[1.0, 2.0]]), np.zeros((1, 2))
+    loss, dy = mr.mse(y, target, [[3.0, 0.5]])
+    assert loss == pytest.approx((3 * 1 + 0.5 * 4) / 3.5)
+    np.testing.assert_allclose(dy, [[2 * 3 / 3.5, 2 * 0.5 * 2 / 3.5]])
+
+
+def test_class_weights_give_every_class_the_same_part():
+    target = np.array([[0, 0, 2], [0, 2, 0]])
+    weights = mr.class_weights(target, 4)
+    assert weights.tolist() == [6 / (2 * 4), 1, 6 / (2 * 2), 1]
+    assert weights[target].mean() == 1
+    assert np.sum(weights[target][target == 0]) == np.sum(weights[target][target == 2])
+    assert mr.class_weights(target).shape == (3,)
+    for bad, words in (([-1], r"target: .*0..0, got -1"), ([0.5], "target: expected whole")):
+        with pytest.raises((ValueError, TypeError), match=words):
+            mr.class_weights(bad)
+    with pytest.raises(ValueError, match=r"target: .*in 0..1, got 2"):
+        mr.class_weights(target, 2)
+    with pytest.raises(ValueError, match="target: expected at least one"):
+        mr.class_weights([])
 
 
 @pytest.mark.parametrize("name", CASES)

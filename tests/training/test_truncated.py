@@ -154,6 +154,18 @@ def test_wrong_k(k1, k2, words):
         next(mr.truncated_bptt(model, mr.mse, x, target[0], 1, 1))
 
 
+def test_the_blocks_of_weighted_steps_add_up_to_bptt():
+    model, x, target, state = problem("LSTM")
+    weights = np.random.default_rng(2).uniform(0, 3, (7, 2))
+    loss, grads, _ = mr.bptt(model, mr.mse, x, target, state, mask=weights)
+    shares = [weights[t : t + 2].sum() / weights.sum() for t in range(0, 7, 2)]
+    blocks = list(mr.truncated_bptt(model, mr.mse, x, target, 2, 7, state, mask=weights))
+    total = sum(share * own for share, (own, _, _) in zip(shares, blocks, strict=True))
+    assert total == pytest.approx(loss, rel=1e-14)
+    for name, g in grads.items():
+        same(sum(share * own[name] for share, (_, own, _) in zip(shares, blocks, strict=True)), g)
+
+
 def test_a_mask_may_have_the_axis_of_the_outputs():
     rng = np.random.default_rng(0)
     x, target = rng.normal(size=(2, 6, 3, 1))
