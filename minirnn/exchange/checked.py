@@ -59,21 +59,17 @@ def taker(given: Mapping[str, Any], label: str) -> Callable[..., Array]:
     """``take(name, n, m)``, which returns one of the given arrays or tensors, of shape (n, m).
 
     Raises ValueError or TypeError unless all are finite numbers of one dtype, float32 or float64.
-    Nothing is cast, since that would lose digits, and nothing is broadcast. label: what errors call
-    an array, with {} for its name.
+    float16 and bfloat16 become float32, which has all their numbers. Nothing else is cast, since
+    that would lose digits, and nothing is broadcast. label: what errors call an array, with {} for
+    its name.
     """
     found: dict[str, Array] = {}
     for name, value in given.items():
         place = label.format(name)
-        if hasattr(value, "detach"):  # a tensor
-            try:
-                value = value.detach().numpy()
-            except (RuntimeError, TypeError) as error:  # on a GPU, or a dtype that NumPy has not
-                raise TypeError(f"{place}: expected a tensor that NumPy takes ({error})") from None
-        found[name] = a = checks.numbers(value, place)
+        found[name] = a = checks.numbers(as_array(value, place), place)
         first = next(iter(found))
         if a.dtype not in (np.float32, np.float64):
-            raise ValueError(f"{place}: expected float32 or float64, got {a.dtype}")
+            raise ValueError(f"{place}: expected float16, float32 or float64, got {a.dtype}")
         if a.dtype != found[first].dtype:
             expected = f"{found[first].dtype}, as {first} has"
             raise ValueError(f"{place}: expected {expected}, got {a.dtype}")
@@ -83,6 +79,22 @@ def taker(given: Mapping[str, Any], label: str) -> Callable[..., Array]:
         return checks.array(found[name], label.format(name), shape, None)
 
     return take
+
+
+def as_array(value: Any, place: str) -> Any:
+    """A tensor as an array, and half precision in float32; all else as it is."""
+    if hasattr(value, "detach"):  # a tensor, which may need a gradient or lie on a GPU
+        value = value.detach()
+        try:
+            if str(value.dtype).endswith("float16"):  # NumPy has no bfloat16
+                value = value.float()
+            value = value.cpu().numpy()
+        except (AttributeError, RuntimeError, TypeError) as error:
+            raise TypeError(f"{place}: expected a tensor that NumPy takes ({error})") from None
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.name in ("float16", "bfloat16"):
+        return np.asarray(value).astype(np.float32)
+    return value
 
 
 def reorder(a: Array, order: str, wanted: str) -> Array:

@@ -17,9 +17,9 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.cells.lstm import LSTM
+from minirnn.exchange.cells import CELLS, OUR_ORDER, cell_params
 from minirnn.exchange.checked import ANY, SIZES, Table, compared, parameters, reorder
 from minirnn.exchange.graph import Graph
-from minirnn.exchange.weights import KERAS, OUR_ORDER, cell_params
 from minirnn.files.atomic import write
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ ACTIVATIONS = ELEMENTWISE | {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 
 # What is written; see ``weights``. The function for each class is in ``WRITERS``, below.
 ONNX: Table = {
-    **KERAS,
+    **CELLS,
     LSTM: SIZES | {"peephole": [False, True]},
     Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
     Unembedding: {"embedding": ANY},
@@ -95,7 +95,7 @@ def _input_shape(model: Any) -> Shape:
         first = next(iter(parts.values()))
     if type(first) is Embedding:
         return "T", "B"
-    if type(first) in KERAS:  # a cell
+    if type(first) in CELLS:  # a cell
         return "T", "B", first.input_size
     return "T", "B", first.in_features if type(first) in (Linear, Unembedding) else "D"
 
@@ -113,7 +113,7 @@ def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[st
         return add_both_directions(graph, layer, x, name), True
     if kind is Last:
         return add_last(graph, layer, x), False
-    if kind in KERAS:  # a cell
+    if kind in CELLS:  # a cell
         y = add_cell(graph, layer, x, name)
     else:
         y = STATELESS[kind](graph, layer, x)

@@ -1,9 +1,9 @@
-"""Weights from and to PyTorch and Keras: plain functions over dictionaries and lists of arrays.
+"""Weights from and to PyTorch: plain functions over dictionaries of arrays.
 
-Neither library is imported; ``safetensors.numpy.save_file(to_torch(layer), path)`` writes such a
-dictionary to a file. ``to_onnx`` takes whole models to other runtimes. The layouts differ: PyTorch
-keeps W transposed and two biases whose sum is b; Keras has our layout, but other orders of the
-gates. The GRU's second bias of the candidate, ``b_hn``, is not added to b, since r multiplies it.
+PyTorch is not imported; ``safetensors.numpy.save_file(to_torch(layer), path)`` writes such a
+dictionary to a file. ``to_onnx`` takes whole models to other runtimes. The layout differs: PyTorch
+keeps W transposed and two biases whose sum is b. The GRU's second bias of the candidate, ``b_hn``,
+is not added to b, since r multiplies it.
 
 What is written computes the same there, and what is read computes the same here; all else is
 refused, see ``checked.py``.
@@ -20,103 +20,67 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.cells.gru import GRU
-from minirnn.cells.lstm import LSTM
-from minirnn.cells.rnn import RNN
 from minirnn.description import At
-from minirnn.exchange.checked import ANY, SIZES, Table, compared, parameters, reorder, taker
+from minirnn.exchange.cells import (
+    CELLS,
+    GATES,
+    OUR_ORDER,
+    Kind,
+    Nonlinearity,
+    biases,
+    cell_params,
+    gates,
+    made,
+)
+from minirnn.exchange.checked import ANY, SIZES, Table, compared, parameters, taker
+from minirnn.exchange.state_dicts import arrays_of_module, module_at
 from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.embedding import Embedding
+from minirnn.layers.linear import Linear
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Array, Layer
 
-OUR_ORDER = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}  # and PyTorch's
-KERAS_ORDER = {"RNN": "h", "LSTM": "ifgo", "GRU": "zrn"}  # Keras calls g c, and n h
-GATES = {1: "H", 3: "3H", 4: "4H"}  # an axis of the weights, by the number of gates
-
-Kind: TypeAlias = Literal["RNN", "LSTM", "GRU"]
-Nonlinearity: TypeAlias = Literal["tanh", "relu"]
+Module: TypeAlias = Kind | Literal["Linear", "Embedding"]
 
 # What the other library has, too.
-KERAS: Table = {
-    RNN: SIZES | {"nonlinearity": ["tanh", "relu"]},
-    LSTM: SIZES | {"peephole": [False]},
-    GRU: SIZES | {"reset": ["after", "before"]},
+PYTORCH: Table = {**CELLS, GRU: SIZES | {"reset": ["after"]}}
+PYTORCH_STATELESS: Table = {
+    Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
+    Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
 }
-PYTORCH: Table = {**KERAS, GRU: SIZES | {"reset": ["after"]}}
 PYTORCH_STACKS: Table = {
     Sequential: {"layers": ANY},
     Bidirectional: {"forward_layer": ANY, "backward_layer": ANY, "merge": ["concat"]},
 }
-
-
-def cell_params(cell: Any, dtype: Any = None) -> dict[str, Array]:
-    """``parameters`` of an RNN, LSTM or GRU. Which there are follows from what it was made with."""
-    D, H, n = cell.input_size, cell.hidden_size, len(OUR_ORDER[type(cell).__name__])
-    shapes: dict[str, tuple[int, ...]] = {"W_x": (D, n * H), "W_h": (H, n * H), "b": (n * H,)}
-    if type(cell) is GRU and cell.reset == "after":
-        shapes["b_hn"] = (H,)
-    if type(cell) is LSTM and cell.peephole:
-        shapes |= dict.fromkeys(("p_i", "p_f", "p_o"), (H,))
-    return parameters(cell, shapes, dtype)
-
-
-def _made(kind: Kind, nonlinearity: Nonlinearity, **params: Array) -> Any:
-    """The cell with these parameters."""
-    D, H, dtype = len(params["W_x"]), len(params["W_h"]), params["W_x"].dtype
-    cell: Any
-    if kind == "RNN":
-        cell = RNN(D, H, nonlinearity, rng=0, dtype=dtype)
-    elif kind == "LSTM":
-        cell = LSTM(D, H, rng=0, dtype=dtype)
-    else:
-        cell = GRU(D, H, "after" if "b_hn" in params else "before", rng=0, dtype=dtype)
-    cell.params = {name: np.array(p, order="C") for name, p in params.items()}
-    cell_params(cell)  # the sum of two finite biases may be infinite
-    return cell
-
-
-def _biases(kind: Kind, first: Array, second: Array) -> dict[str, Array]:
-    """Our biases for two of which one belongs to the input, and one to the state."""
-    with np.errstate(over="ignore"):
-        b = first + second
-    if kind != "GRU":
-        return {"b": b}
-    n = len(b) // 3 * 2
-    b[n:] = first[n:]
-    return {"b": b, "b_hn": second[n:]}
-
-
-def _gates(kind: Kind, nonlinearity: Nonlinearity) -> int:
-    """The number of gates, after a check of the arguments."""
-    checks.choice(kind, "kind", OUR_ORDER)
-    known = ["tanh", "relu"] if kind == "RNN" else ["tanh"]  # no other cell has a choice
-    checks.choice(nonlinearity, "nonlinearity", known)
-    return len(OUR_ORDER[kind])
-
-
-# ---- PyTorch ------------------------------------------------------------------------------------
-
+STATELESS = ("Linear", "Embedding")
 TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def to_torch(layer: Layer) -> dict[str, Array]:
-    """The ``state_dict`` of the ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same.
+    """The ``state_dict`` of the ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same, or of
+    the ``Linear`` or ``Embedding``.
 
     layer: an RNN, a GRU with ``reset="after"`` or an LSTM without peepholes, a concatenating
         ``Bidirectional`` of two, or a ``Sequential`` of several of one kind and size, PyTorch's
         ``num_layers``. The module is to be made with the same sizes and ``nonlinearity``. It stacks
-        states in one array: layer by layer, forward before backward.
+        states in one array: layer by layer, forward before backward. A ``Linear`` or an
+        ``Embedding`` by itself.
 
     Returns new arrays of the layer's dtype, of which ``from_torch`` makes an equal layer. Raises
     TypeError for what a ``state_dict`` cannot say: other layers and options, ``Dropout`` between
     two layers (in PyTorch an argument of the module), one array at two places. Raises ValueError
     for parameters that have a wrong shape or are not finite.
     """
+    if type(layer) in PYTORCH_STATELESS:
+        compared(layer, PYTORCH_STATELESS, "PyTorch")
+        return _stateless_to_torch(layer)
     found: dict[str, Array] = {}
     used: dict[str, Array] = {}
     expected: dict[str, Any] = {}
     for k, directions, end, place, cell in _torch_cells(layer):
+        known = PYTORCH if place else {**PYTORCH, **PYTORCH_STATELESS}
         with At(place, cell) if place else contextlib.nullcontext():
-            own = {"kind": type(cell).__name__, **compared(cell, PYTORCH, "PyTorch")}
+            own = {"kind": type(cell).__name__, **compared(cell, known, "PyTorch")}
             own["directions"] = directions
             expected = expected or own
             if k > 0:
@@ -160,98 +124,107 @@ def _torch_cells(layer: Any) -> Iterator[tuple[int, int, str, str, Any]]:
             yield k, 2, end, f"{place}.{name}".lstrip("."), cell
 
 
+def _stateless_to_torch(layer: Any) -> dict[str, Array]:
+    if type(layer) is Embedding:
+        p = parameters(layer, {"W": (layer.num_embeddings, layer.embedding_dim)})
+        return {"weight": p["W"]}
+    D, K = layer.in_features, layer.out_features
+    p = parameters(layer, {"W": (D, K), "b": (K,)})
+    return {"weight": p["W"].T.copy(), "bias": p["b"]}
+
+
 def from_torch(
-    state_dict: Mapping[str, Any], kind: Kind, nonlinearity: Nonlinearity = "tanh"
+    state_dict: Any,
+    kind: Module,
+    nonlinearity: Nonlinearity = "tanh",
+    prefix: str | None = None,
 ) -> Any:
-    """The layer that computes what a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` does.
+    """The layer that computes what one of PyTorch's modules does.
 
-    state_dict: name to array, or to a tensor on the CPU, all float32 or all float64.
-    kind: "RNN", "LSTM" or "GRU". It and the nonlinearity of an RNN do not stand in a
-        ``state_dict``. Of the module's other options ``bias=False`` and ``proj_size`` are not
-        known here, and ``batch_first`` does not matter: x is (T, B, D).
+    state_dict: ``net.state_dict()`` of the module or of a whole model that has it, name to array or
+        to tensor, all float32 or all float64 (float16 and bfloat16 become float32); or ``net``.
+    kind: "RNN", "LSTM" or "GRU", also for ``RNNCell``, ``LSTMCell`` and ``GRUCell``; "Linear" or
+        "Embedding". It and the nonlinearity of an RNN do not stand in a ``state_dict``. Biases that
+        are not there (``bias=False``) are zero here. Of the module's other options ``proj_size`` is
+        not known, and ``batch_first`` does not matter: x is (T, B, D).
+    prefix: where the module is in the model, "encoder.rnn" for "encoder.rnn.weight_ih_l0". None:
+        the only place where the arrays are those of such a module.
 
-    Returns a cell, a ``Bidirectional``, or a ``Sequential`` of them. Raises ValueError or TypeError
-    for names, shapes or dtypes that are not those of one such module, and for numbers that are not
-    finite.
+    Returns a cell, a ``Bidirectional``, a ``Sequential`` of them, a ``Linear`` or an ``Embedding``.
+    Raises ValueError or TypeError for names, shapes or dtypes that are not those of one such
+    module, where several are meant, and for numbers that are not finite.
     """
-    n = _gates(kind, nonlinearity)
-    given = checks.by_name(state_dict, "state_dict")
+    checks.choice(kind, "kind", (*OUR_ORDER, *STATELESS))
+    n = 0 if kind == "Linear" or kind == "Embedding" else gates(kind, nonlinearity)
+    place, given = arrays_of_module(state_dict, kind, n, prefix)
+    _check_module(module_at(state_dict, place), kind, nonlinearity)
+    label = f"state_dict: {place}{{}} of kind {kind!r}"
+    if kind == "Linear" or kind == "Embedding":
+        return _stateless_from_torch(given, kind, label)
+    return _cells_from_torch(given, kind, nonlinearity, label)
+
+
+def _stateless_from_torch(given: Mapping[str, Any], kind: str, label: str) -> Any:
+    has_bias = kind == "Linear" and "bias" in given
+    take = taker(_only(["weight", "bias"] if has_bias else ["weight"], given), label)
+    if kind == "Embedding":
+        W = take("weight", "V", "E")
+        embedding = Embedding(W.shape[0], W.shape[1], rng=0, dtype=W.dtype)
+        embedding.params["W"][...] = W
+        return embedding
+    W = take("weight", "K", "D").T
+    linear = Linear(W.shape[0], W.shape[1], rng=0, dtype=W.dtype)
+    linear.params["W"][...] = W
+    if has_bias:
+        linear.params["b"][...] = take("bias", W.shape[1])
+    return linear
+
+
+def _cells_from_torch(
+    given: Mapping[str, Any], kind: Kind, nonlinearity: Nonlinearity, label: str
+) -> Any:
+    n = len(OUR_ORDER[kind])
     number = next(k for k in itertools.count() if f"weight_ih_l{k}" not in given)
-    ends = ["", "_reverse"] if "weight_ih_l0_reverse" in given else [""]
-    names = [f"{a}_l{k}{end}" for k in range(max(number, 1)) for end in ends for a in TORCH_NAMES]
+    both = "weight_ih_l0_reverse" in given
+    ends = [[f"_l{k}", f"_l{k}_reverse"][: 1 + both] for k in range(max(number, 1))]
+    if "weight_ih" in given or "weight_hh" in given:  # of an LSTMCell
+        ends = [[""]]
+    arrays = TORCH_NAMES if any(name.startswith("bias") for name in given) else TORCH_NAMES[:2]
+    take = taker(_only([a + end for level in ends for end in level for a in arrays], given), label)
+    H = take(f"weight_hh{ends[0][0]}", GATES[n], "H").shape[1]
+    take(f"weight_hh{ends[0][0]}", n * H, H)  # the other shapes follow from it
+    D = take(f"weight_ih{ends[0][0]}", n * H, "D").shape[1]
+    layers: list[Any] = []
+    for level in ends:
+        cells = []
+        for end in level:
+            W_ih, W_hh = take(f"weight_ih{end}", n * H, D), take(f"weight_hh{end}", n * H, H)
+            zeros = np.zeros(n * H, W_hh.dtype)
+            both_b = [take(f"{name}{end}", n * H) for name in arrays[2:]] or [zeros, zeros]
+            own = biases(kind, *both_b)
+            cells.append(made(kind, nonlinearity, W_x=W_ih.T, W_h=W_hh.T, **own))
+        layers.append(cells[0] if len(cells) == 1 else Bidirectional(*cells))
+        D = len(level) * H
+    return layers[0] if len(layers) == 1 else Sequential(*layers)
+
+
+def _only(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of these names. ValueError unless these are all, and no more."""
     if missing := [name for name in names if name not in given]:
         got = f"{list(given)!r:.80}"
         raise ValueError(f"state_dict: expected also {', '.join(missing)}, got {got}")
     if more := [name for name in given if name not in names]:
-        raise ValueError(f"state_dict: expected {', '.join(names)} and no more, got {more!r:.80}")
-    take = taker(given, "state_dict: {} of kind " + repr(kind))
-    H = take("weight_hh_l0", GATES[n], "H").shape[1]
-    take("weight_hh_l0", n * H, H)  # the other shapes follow from it
-    D = take("weight_ih_l0", n * H, "D").shape[1]
-    layers: list[Any] = []
-    for k in range(number):
-        cells = []
-        for end in ends:
-            shapes = [(n * H, D), (n * H, H), (n * H,), (n * H,)]
-            W_ih, W_hh, b_ih, b_hh = (
-                take(f"{name}_l{k}{end}", *shape)
-                for name, shape in zip(TORCH_NAMES, shapes, strict=True)
-            )
-            biases = _biases(kind, b_ih, b_hh)
-            cells.append(_made(kind, nonlinearity, W_x=W_ih.T, W_h=W_hh.T, **biases))
-        layers.append(cells[0] if len(cells) == 1 else Bidirectional(*cells))
-        D = len(ends) * H
-    return layers[0] if len(layers) == 1 else Sequential(*layers)
+        why = "; a projection (proj_size) is not known here" if "weight_hr" in more[0] else ""
+        expected = f"{', '.join(names)} and no more"
+        raise ValueError(f"state_dict: expected {expected}, got {more!r:.80}{why}")
+    return {name: given[name] for name in names}
 
 
-# ---- Keras --------------------------------------------------------------------------------------
-
-
-def to_keras(cell: Layer) -> list[Array]:
-    """What ``set_weights`` of a ``keras.layers.SimpleRNN``, ``LSTM`` or ``GRU`` takes: kernel,
-    recurrent kernel, bias.
-
-    cell: an RNN, a GRU, or an LSTM without peepholes. A GRU with ``reset="after"`` belongs to
-        Keras' ``reset_after=True``, an RNN with "relu" to ``activation="relu"``.
-
-    Returns new arrays of the cell's dtype. Raises TypeError for other layers and options, and
-    ValueError for parameters that have a wrong shape or are not finite.
-    """
-    plain: Any = cell
-    compared(plain, KERAS, "Keras", "cell")
-    kind, p = type(plain).__name__, cell_params(plain)
-    W_x, W_h, b = (reorder(p[n], OUR_ORDER[kind], KERAS_ORDER[kind]) for n in ("W_x", "W_h", "b"))
-    if "b_hn" in p:
-        second = np.zeros_like(b)
-        second[2 * plain.hidden_size :] = p["b_hn"]
-        b = np.stack([b, second])
-    return [W_x, W_h, b]
-
-
-def from_keras(weights: Sequence[Any], kind: Kind, nonlinearity: Nonlinearity = "tanh") -> Any:
-    """The cell that computes what Keras' layer with these ``get_weights()`` does.
-
-    weights: kernel (D, G*H), recurrent kernel (H, G*H), bias (G*H,), of a GRU also (2, G*H), in
-        this order, with G the number of gates; all float32 or all float64.
-    kind: "RNN", "LSTM" or "GRU"; the shape of a GRU's bias shows whether it resets before or after.
-
-    Raises ValueError or TypeError for shapes or dtypes that are not those of such a layer, and for
-    numbers that are not finite.
-    """
-    n = _gates(kind, nonlinearity)
-    if not isinstance(weights, (list, tuple)) or len(weights) != 3:
-        got = len(weights) if isinstance(weights, (list, tuple)) else type(weights).__name__
-        raise ValueError(f"weights: expected kernel, recurrent kernel, bias, got {got}")
-    names = ("kernel", "recurrent kernel", "bias")
-    take = taker(dict(zip(names, weights, strict=True)), "weights: {} of kind " + repr(kind))
-    H = len(take("recurrent kernel", "H", GATES[n]))
-
-    def ours(a: Array) -> Array:
-        return reorder(a, KERAS_ORDER[kind], OUR_ORDER[kind])
-
-    W_h, W_x = ours(take("recurrent kernel", H, n * H)), ours(take("kernel", "D", n * H))
-    if kind == "GRU" and np.ndim(weights[2]) == 2:
-        biases = _biases(kind, *ours(take("bias", 2, n * H)))
-    else:
-        biases = {"b": ours(take("bias", n * H))}
-    return _made(kind, nonlinearity, W_x=W_x, W_h=W_h, **biases)
+def _check_module(module: Any, kind: Module, nonlinearity: Nonlinearity) -> None:
+    """ValueError for what a module says of itself, and a ``state_dict`` does not."""
+    own = getattr(module, "nonlinearity", None)
+    if kind == "RNN" and own in ("tanh", "relu") and own != nonlinearity:
+        raise ValueError(f"nonlinearity: expected {own!r}, as the module has, got {nonlinearity!r}")
+    if getattr(module, "max_norm", None) is not None:
+        got = f"max_norm={module.max_norm!r}"
+        raise ValueError(f"state_dict: expected an Embedding without max_norm, got {got}")
