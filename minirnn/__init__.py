@@ -26,6 +26,7 @@ from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
+from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
@@ -74,6 +75,7 @@ __all__ = [
     "LSTMVariant",
     "Last",
     "Layer",
+    "LayerNorm",
     "Linear",
     "LuongAttention",
     "OutputRNN",

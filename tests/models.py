@@ -52,13 +52,15 @@ def cell(draw, D, K):
 
 def elementwise(draw, D):
     """A layer that takes sequences and rows, and gives as many features as it gets."""
-    kind = one_of(draw, "Dropout", "Activation", "Dropout", "Scale")
+    kind = one_of(draw, "Dropout", "Activation", "Dropout", "Scale", "LayerNorm")
     if kind == "Activation":
         return Sketch(kind, (one_of(draw, *ACTIVATIONS),))
     if kind == "Dropout":
         return Sketch(
             kind, (one_of(draw, 0.5, 0.5, 0.0),), (("per_sequence", draw(st.booleans())),)
         )
+    if kind == "LayerNorm":  # with a tiny eps two features are a step, which has no slope
+        return Sketch(kind, (D,), (("eps", one_of(draw, 0.1, 1.0)),))
     return Sketch(kind, (D,))
 
 

@@ -11,7 +11,7 @@ import minirnn as mr
 
 WITH_DTYPE = (
     "RNN", "LSTM", "GRU", "LSTMVariant", "OutputRNN", "Linear", "Embedding", "CausalConv", "Scale",
-    "AttentionPool", "LuongAttention", "BahdanauAttention",
+    "LayerNorm", "AttentionPool", "LuongAttention", "BahdanauAttention",
 )  # fmt: skip
 
 

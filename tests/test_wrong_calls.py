@@ -18,7 +18,7 @@ T, B, D, H = 4, 3, 2, 3
 ACTIVATIONS = ("Activation", "Activation softmax", "Activation log_softmax")
 ANY_WIDTH = (*ACTIVATIONS, "Dropout", "Dropout per sequence", "Last")
 ANY_DTYPE = (*ACTIVATIONS, "Dropout", "Dropout per sequence")  # they compute in that of x
-ANY_RANK = ("Linear", "Embedding", *ANY_DTYPE)
+ANY_RANK = ("Linear", "LayerNorm", "Embedding", *ANY_DTYPE)
 QUERIES = ("LuongAttention", "BahdanauAttention")  # lengths are those of the memory, not of x
 NAMES = sorted(LAYERS)
 

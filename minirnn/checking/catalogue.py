@@ -23,6 +23,7 @@ from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
+from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
@@ -66,6 +67,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "CausalConv": lambda D, H, **o: CausalConv(D, H, 3, dilation=2, **o),
     "Linear": Linear,
     "Embedding": lambda D, H, **o: Embedding(V, H, **o),
+    "LayerNorm": lambda D, H, **o: LayerNorm(D, eps=0.1, **o),
     "Activation": lambda D, H, **o: Activation("sigmoid"),
     "Activation softmax": lambda D, H, **o: Activation("softmax"),
     "Activation log_softmax": lambda D, H, **o: Activation("log_softmax"),

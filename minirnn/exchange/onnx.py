@@ -27,6 +27,7 @@ from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
+from minirnn.layers.norm import LayerNorm
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Array, Layer, Shape, optional, output_shape
 
@@ -41,6 +42,7 @@ ONNX: Table = {
     Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
     Unembedding: {"embedding": ANY},
     Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
+    LayerNorm: {"num_features": ANY, "eps": ANY, "dtype": ANY},
     Activation: {"function": list(ACTIVATIONS)},
     Dropout: {"p": ANY, "per_sequence": [False, True]},
     Last: {"both": [False, True]},
@@ -58,7 +60,7 @@ def to_onnx(
     """Write ``model`` to ``path``, with input ``x`` and output ``y`` as in ``forward``.
 
     model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Unembedding``,
-        ``Linear``, ``Activation``, ``Dropout`` (which does nothing there), ``Last``,
+        ``Linear``, ``LayerNorm``, ``Activation``, ``Dropout`` (which does nothing there), ``Last``,
         ``Bidirectional``, ``Checkpoint`` (of which nothing is left), or a ``Sequential`` of them.
         Time and batch may have any size. An array at two places is written once.
     lengths: whether there is an input ``lengths`` (B,) of int32; otherwise sequences are whole.
@@ -97,7 +99,7 @@ def _input_shape(model: Any) -> Shape:
         return "T", "B"
     if type(first) in CELLS:  # a cell
         return "T", "B", first.input_size
-    return "T", "B", first.in_features if type(first) in (Linear, Unembedding) else "D"
+    return "T", "B", first.in_features if type(first) in (Linear, Unembedding, LayerNorm) else "D"
 
 
 def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[str, bool]:
@@ -145,6 +147,13 @@ def add_unembedding(graph: Graph, layer: Any, x: str) -> str:
     return affine(graph, x, W_T, graph.constant(p["b"]))
 
 
+def add_norm(graph: Graph, layer: Any, x: str) -> str:
+    shape = (layer.num_features,)
+    p = parameters(layer, {"g": shape, "b": shape}, np.float32)
+    weights = [graph.constant(p["g"]), graph.constant(p["b"])]
+    return str(graph.op("LayerNormalization", [x, *weights], axis=-1, epsilon=layer.eps))
+
+
 def affine(graph: Graph, x: str, W: str, b: str) -> str:
     return str(graph.op("Add", [graph.op("MatMul", [x, W]), b]))
 
@@ -153,6 +162,7 @@ STATELESS: dict[type, Callable[[Graph, Any, str], str]] = {
     Embedding: add_embedding,
     Unembedding: add_unembedding,
     Linear: add_linear,
+    LayerNorm: add_norm,
     Activation: lambda graph, layer, x: graph.op(ACTIVATIONS[layer.function], [x]),
     Dropout: lambda graph, layer, x: x,
 }

@@ -35,6 +35,7 @@ from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
 from minirnn.layers.linear import Linear
+from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
@@ -44,7 +45,7 @@ KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         RNN, LSTM, GRU, LSTMVariant, OutputRNN, Linear, Embedding,
-        Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
+        LayerNorm, Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
         Checkpoint, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
         Seq2Seq, Unembedding,
     )

@@ -31,6 +31,7 @@ def linear(D, K=2):
 
 EMBEDDING = mr.Embedding(7, 3, rng=0, dtype="float32")
 TWICE = cell("GRU after")
+NORM = randomised("LayerNorm", D=3, dtype="float32")
 MODELS = {
     "RNN": cell("RNN"),
     "RNN relu": cell("RNN relu"),
@@ -55,6 +56,7 @@ MODELS = {
     "checkpointed": mr.Checkpoint(mr.Sequential(cell("LSTM"), linear(5)), 2),
     "dropout first": mr.Sequential(mr.Dropout(0.5), cell("LSTM")),
     "features first": mr.Sequential(linear(3), mr.Activation("relu"), cell("LSTM", 2)),
+    "normalised": mr.Sequential(NORM, cell("LSTM"), mr.Last(), mr.LayerNorm(5, dtype="float32")),
     "probabilities": mr.Sequential(cell("GRU after"), linear(5, 4), mr.Activation("softmax")),
     "their logarithms": mr.Sequential(
         cell("LSTM"), mr.Last(), linear(5, 4), mr.Activation("log_softmax")

@@ -134,7 +134,7 @@ def test_one_wrong_array_is_found_wherever_it_is(data, kind, both):
 def models(draw, D, K, depth, streams=False):
     """A layer from D features to K at each step. streams: one that can be run in pieces."""
     dtype, kinds = "float32", [*KINDS, "Linear"]
-    kinds += ["Activation", "Dropout"] if D == K else []
+    kinds += ["Activation", "LayerNorm", "Dropout"] if D == K else []
     if depth:
         kinds = ["Sequential", "Sequential", "Checkpoint", *([] if streams else ["sum", "concat"])]
     kind = draw(st.sampled_from(kinds))
@@ -144,6 +144,8 @@ def models(draw, D, K, depth, streams=False):
         return mr.Linear(D, K, rng=0, dtype=dtype)
     if kind == "Activation":
         return mr.Activation(draw(st.sampled_from(list(onnx.ACTIVATIONS))))
+    if kind == "LayerNorm":
+        return mr.LayerNorm(D, 0.1, dtype=dtype)
     if kind == "Dropout":
         return mr.Dropout(0.5)
     if kind == "Checkpoint":

@@ -67,6 +67,24 @@ def test_outputs_states_and_all_gradients_agree_to_1e_12(name, lengths, T, B, D,
         close(grads["b_hn"], module.bias_hh_l0.grad[2 * H :])
 
 
+def test_layer_norm_agrees_to_1e_12():
+    layer, rng = randomised("LayerNorm", D=5), np.random.default_rng(0)
+    module = torch.nn.LayerNorm(5, eps=layer.eps, dtype=torch.float64)
+    module.load_state_dict(
+        {"weight": torch.tensor(layer.params["g"]), "bias": torch.tensor(layer.params["b"])}
+    )
+    x, dy = rng.normal(size=(2, 4, 3, 5))
+    y, _, cache = layer.forward(x)
+    dx, _, grads = layer.backward(dy, cache)
+    tx = torch.tensor(x, requires_grad=True)
+    ty = module(tx)
+    (ty * torch.tensor(dy)).sum().backward()
+    for ours, theirs in [
+        (y, ty), (dx, tx.grad), (grads["g"], module.weight.grad), (grads["b"], module.bias.grad),
+    ]:  # fmt: skip
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=1e-12, rtol=1e-12)
+
+
 OPTIMIZERS = {
     "SGD": (lambda: mr.SGD(0.1), lambda p: torch.optim.SGD(p, 0.1)),
     "momentum": (

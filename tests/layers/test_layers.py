@@ -180,6 +180,26 @@ def test_activation(name):
     assert mr.gradcheck(layer, x).ok
 
 
+def test_layer_norm_normalises_each_step_of_each_sequence_by_itself():
+    layer, x = mr.LayerNorm(4), 50 + 3 * np.random.default_rng(0).normal(size=(3, 2, 4))
+    y, _, _ = layer.forward(x)
+    np.testing.assert_allclose(y.mean(axis=-1), 0, atol=1e-13)
+    np.testing.assert_allclose(y.std(axis=-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(y, layer.forward(5 * x - 7)[0], rtol=1e-5)
+    layer.params["g"][...], layer.params["b"][...] = [2, 1, 0, 1], [0, 0, 7, 0]
+    np.testing.assert_allclose(layer.forward(x)[0], y * [2, 1, 0, 1] + [0, 0, 7, 0])
+    assert not layer.forward(np.ones((1, 4)))[0][0, :2].any()  # nothing to normalise
+    assert mr.LayerNorm(4, rng=0).eps == 1e-5
+
+
+def test_layer_norm_refuses_what_it_cannot_divide_by():
+    for eps in (0, -1, 1e-20, np.nan, np.inf):
+        with pytest.raises(ValueError, match="eps: expected a finite number in"):
+            mr.LayerNorm(4, eps)
+    with pytest.raises(ValueError, match=r"cache: made by a layer LayerNorm .*eps=0.1, given to"):
+        mr.LayerNorm(2).backward(None, mr.LayerNorm(2, 0.1).forward(np.ones((1, 2)))[2])
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_probabilities_at_every_step_and_zeros_past_the_end(name):
     x = np.random.default_rng(0).normal(size=(3, 2, 4))
