@@ -25,6 +25,7 @@ from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
+from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
@@ -76,6 +77,7 @@ __all__ = [
     "Last",
     "Layer",
     "LayerNorm",
+    "LearnedState",
     "Linear",
     "LuongAttention",
     "OutputRNN",

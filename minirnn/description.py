@@ -147,6 +147,11 @@ def rows(
     inputs = part_shapes(x)[0] if part_shapes else {}
     for name, part in parts.items():
         listed += rows(part, f"{place}.{name}".lstrip("."), inputs.get(name), counted)
+    of_parts = {id(p) for part in parts.values() for p in part.params.values()} | counted
+    for name, p in layer.params.items() if parts else ():
+        if id(p) not in of_parts:  # of the container itself
+            counted.add(id(p))
+            listed.append(Row(f"{place}.{name}".lstrip("."), "", "", f"{p.size:,}"))
     return listed
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.layers.bidirectional import Bidirectional, reverse
 from minirnn.layers.checkpoint import Checkpoint
+from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import (
     Array,
@@ -75,6 +76,9 @@ def _trace(layer: Any, x: Array, dy: Array | None, state: State, lengths: Any) -
         return _trace_stack(layer, x, dy, state, lengths)
     if isinstance(layer, Bidirectional):
         return _trace_both(layer, x, dy, state, lengths)
+    if isinstance(layer, LearnedState):
+        s = layer.start(state, x.shape[1])
+        return _placed("layer", _trace(layer.parts["layer"], x, dy, s, lengths))
     if isinstance(layer, Checkpoint):
         (s,) = layer.split(state, "state")
         return _placed("model", _trace(layer.parts["model"], x, dy, s, lengths))

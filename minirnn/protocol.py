@@ -99,6 +99,9 @@ OPTIONAL: dict[str, Any] = {
     # whole sequence. There is no zero_state then. Enables: truncated BPTT, whose windows overlap,
     # goes on with the state that was drawn.
     "draws_state": False,
+    # True: without a state ``forward`` starts from parameters, not from zeros. Enables: gradcheck
+    # checks these; what always gives a state, such as a Seq2Seq to its decoder, refuses the layer.
+    "learns_state": False,
     # One letter for each block of columns in the parameters. A block has hidden_size columns.
     # Enables: gradcheck says which gate is wrong; ``trace`` shows da_i, da_f, ... from grads["b"].
     "gates": (),
@@ -242,6 +245,22 @@ def without_drawn(layer: Any, state: State) -> State:
     if parts and isinstance(state, (list, tuple)):
         return [without_drawn(*of_part) for of_part in zip(parts.values(), state, strict=True)]
     return None if optional(layer, "draws_state") else state
+
+
+def learns_state(layer: Any) -> bool:
+    """Whether a layer, or one within it, starts from a state that is learned."""
+    parts = optional(layer, "parts").values()
+    return bool(optional(layer, "learns_state")) or any(map(learns_state, parts))
+
+
+def without_learned(layer: Any, state: State) -> State:
+    """The state with None in place of what can be learned."""
+    if optional(layer, "learns_state"):
+        return None
+    parts = optional(layer, "parts")
+    if parts and isinstance(state, (list, tuple)):
+        return [without_learned(*of_part) for of_part in zip(parts.values(), state, strict=True)]
+    return state
 
 
 def without_step(layer: Any) -> str:

@@ -47,7 +47,7 @@ def anything(draw) -> Case:
 
 
 NONE = Sketch("again", ("None",))
-PASSING = ("Sequential", "Bidirectional", "Checkpoint")
+PASSING = ("Sequential", "Bidirectional", "Checkpoint", "LearnedState")
 
 
 def any_layer(draw, depth):
@@ -65,6 +65,8 @@ def any_layer(draw, depth):
         return Sketch(kind, (some(), some(), one_of(draw, "sum", "mean", "concat")))
     if kind == "Checkpoint":
         return Sketch(kind, (some(), size(draw, 2)))
+    if kind == "LearnedState":
+        return Sketch(kind, (some(),))
     if kind == "Hierarchical":
         return Sketch(kind, (some(), some()))
     kind, attention = "Seq2Seq", one_of(draw, NONE, *ATTENTION)

@@ -78,7 +78,7 @@ def single(draw, D, K, streams):
 
 def stepwise(draw, D, depth, K=None, streams=False):
     """A model with an output at every step, and the number of its features."""
-    containers = 2 * [stack, stack, checkpoint, both_ways, twice]
+    containers = 2 * [stack, stack, checkpoint, both_ways, twice] + [learned, learned]
     choices = [single] if depth == 0 else [single, *containers]
     if streams:
         choices = [kind for kind in choices if kind != both_ways]
@@ -89,6 +89,19 @@ def stepwise(draw, D, depth, K=None, streams=False):
         K = K or (size(draw) if D == TOKENS or draw(st.booleans()) else D)
         return single(draw, D, K, streams), K
     return kind(draw, D, depth - 1, K, streams)
+
+
+def learned(draw, D, depth, K, streams):
+    model, K = stepwise(draw, D, depth, K, streams)
+    if "LearnedState" in kinds(model) or not state_sizes(model):
+        return model, K
+    return Sketch("LearnedState", (model,)), K
+
+
+def not_learned(sketch):
+    """The same from zeros: a decoder is given its first state."""
+    args = tuple(not_learned(a) if isinstance(a, Sketch) else a for a in sketch.args)
+    return args[0] if sketch.kind == "LearnedState" else sketch._replace(args=args)
 
 
 def stack(draw, D, depth, K, streams):
@@ -206,6 +219,7 @@ def translator(draw, D, depth):
     kind = one_of(draw, None, "LuongAttention", "BahdanauAttention")
     inputs = E + M if kind == "BahdanauAttention" else E
     decoder, H = stepwise(draw, inputs, depth - 1, streams=True)
+    decoder = not_learned(decoder)
     sizes = [state_sizes(part) for part in (encoder, decoder)]
     if kind == "BahdanauAttention" or not sizes[0] or not sizes[1]:  # a state that is at the top
         encoder = Sketch("Sequential", (encoder, cell(draw, M, M)))

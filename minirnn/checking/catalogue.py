@@ -22,6 +22,7 @@ from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
+from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
@@ -85,6 +86,10 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     ),
     "Checkpoint": lambda D, H, **o: Checkpoint(
         Sequential(LSTM(D, H, **o), Dropout(0.4), GRU(H, 2, **o)), every=3
+    ),
+    "LearnedState": lambda D, H, **o: LearnedState(LSTM(D, H, **o)),
+    "LearnedState of a model": lambda D, H, **o: LearnedState(
+        Sequential(two_ways(D, H, **o), Dropout(0.4, per_sequence=True), RNN(2 * H, H, **o))
     ),
     "RNN twice": twice,
     "AttentionPool": lambda D, H, **o: AttentionPool(D, H, **o),

@@ -19,9 +19,11 @@ from minirnn.protocol import (
     Numbers,
     Seed,
     State,
+    learns_state,
     leaves,
     map_tree,
     named_leaves,
+    without_learned,
     without_step,
 )
 
@@ -55,6 +57,7 @@ class Problem:
         self.x = _as_float(self.x, dx)
         if state is None:
             state = map_tree(lambda s: generator.normal(size=s.shape), final)
+            state = without_learned(layer, state)
         self.state = map_tree(lambda s: np.array(s, np.float64), state)
         self.steps = len(y) if y.ndim == 3 else 0
         self.R_y = generator.normal(size=y.shape)
@@ -97,7 +100,10 @@ class Problem:
         for t in range(T):
             y, new = self.layer.step(x[t], state, params)
             valid = (t < lengths)[:, None]
-            state = map_tree(lambda n, o: np.where(valid, n, o), new, state)  # noqa: B023
+            if valid.all():  # at the first step this starts from a state that may be learned
+                state = new
+            else:
+                state = map_tree(lambda n, o: np.where(valid, n, o), new, state)  # noqa: B023
             ys.append(np.where(valid, y, 0))
         last = np.array(ys)[lengths - 1, np.arange(B)]
         return _row(np.array(ys) if self.steps else last, state)
@@ -225,6 +231,9 @@ def measure_complex(problem: Problem) -> tuple[Arrays, Arrays]:
         raise ValueError(f"method: 'complex' needs a step function, and {kind} has none")
     if isinstance(problem.x, tuple):
         raise ValueError("method: 'complex' needs a single input, and x is a tuple of several")
+    lengths = problem.rest[0]
+    if learns_state(problem.layer) and lengths is not None and np.min(lengths) < 1:
+        raise ValueError("lengths: expected at least 1, since the initial state is learned")
     arrays = {name: a.astype(complex) for name, a in problem.arrays().items()}
     measured, doubt = {}, {}
     for name, array in arrays.items():

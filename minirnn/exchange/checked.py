@@ -47,12 +47,16 @@ def parameters(
     """The parameters as ``forward`` takes them, in new arrays of ``dtype``, by default the layer's.
     ValueError unless there are these and no more, of these shapes, with finite numbers."""
     found = dict(zip(shapes, checks.params(layer, dict(shapes)), strict=True))
-    for name, p in found.items():
-        with np.errstate(over="ignore"):
-            found[name] = a = p.astype(dtype or p.dtype)
-        expected = f"numbers that are finite in {a.dtype}"
-        checks.one_wrong(expected, f"params[{name!r}]", p, ~np.isfinite(a))
-    return found
+    return {name: finite(name, p, dtype or p.dtype) for name, p in found.items()}
+
+
+def finite(name: str, p: Array, dtype: Any) -> Array:
+    """A parameter in a new array of ``dtype``, in which all its numbers must be finite."""
+    with np.errstate(over="ignore"):
+        a = p.astype(dtype)
+    expected = f"numbers that are finite in {a.dtype}"
+    checks.one_wrong(expected, f"params[{name!r}]", p, ~np.isfinite(a))
+    return a
 
 
 def taker(given: Mapping[str, Any], label: str) -> Callable[..., Array]:

@@ -25,6 +25,7 @@ class Graph:
         self.outputs: list[Any] = []
         # Names, if the graph has an input of lengths: (B,) of int64 and int32, (T, B) of bool.
         self.lengths = self.lengths_32 = self.valid = ""
+        self.learned: dict[str, Any] = {}  # initial states, by their names in the whole model
 
     def op(
         self, kind: str, inputs: Sequence[str], outputs: int = 1, out: str = "", **attributes: Any

@@ -18,7 +18,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.cells.lstm import LSTM
 from minirnn.exchange.cells import CELLS, OUR_ORDER, cell_params
-from minirnn.exchange.checked import ANY, SIZES, Table, compared, parameters, reorder
+from minirnn.exchange.checked import ANY, SIZES, Table, compared, finite, parameters, reorder
 from minirnn.exchange.graph import Graph
 from minirnn.files.atomic import write
 from minirnn.layers.bidirectional import Bidirectional
@@ -26,10 +26,11 @@ from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
+from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.sequential import Sequential
-from minirnn.protocol import Array, Layer, Shape, optional, output_shape
+from minirnn.protocol import Array, Layer, Shape, named_leaves, optional, output_shape
 
 ORDER = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
 ELEMENTWISE = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
@@ -48,6 +49,7 @@ ONNX: Table = {
     Last: {"both": [False, True]},
     Sequential: {"layers": ANY},
     Checkpoint: {"model": ANY, "every": ANY},
+    LearnedState: {"layer": ANY},
     Bidirectional: {
         "forward_layer": ANY, "backward_layer": ANY, "merge": ["concat", "sum", "mean"],
     },
@@ -61,12 +63,13 @@ def to_onnx(
 
     model: an RNN, LSTM (with peepholes or without) or GRU, ``Embedding``, ``Unembedding``,
         ``Linear``, ``LayerNorm``, ``Activation``, ``Dropout`` (which does nothing there), ``Last``,
-        ``Bidirectional``, ``Checkpoint`` (of which nothing is left), or a ``Sequential`` of them.
-        Time and batch may have any size. An array at two places is written once.
+        ``Bidirectional``, ``Checkpoint`` (of which nothing is left), ``LearnedState``, or a
+        ``Sequential`` of them. Time and batch may have any size. An array at two places is written
+        once.
     lengths: whether there is an input ``lengths`` (B,) of int32; otherwise sequences are whole.
     states: whether the initial states are inputs, and the final ones outputs, under the names that
         ``mr.trace`` gives them ("0.h", "0.c") with ``_in`` and ``_out`` behind them. Otherwise a
-        sequence begins with zeros.
+        sequence begins with zeros, or with what was learned.
 
     What ``forward`` refuses fails there as well: an x without steps or sequences, tokens that are
     not in the table (to ONNX -1 would be the last), lengths that are not in 0..T.
@@ -106,7 +109,10 @@ def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[st
     """Add a layer that reads x; returns its output, and whether that is still a sequence."""
     compared(layer, ONNX, "ONNX", "model")
     kind = type(layer)
-    if kind in (Sequential, Checkpoint):
+    if kind is LearnedState:
+        for key, s in named_leaves(layer, layer.zero_state(1)):
+            graph.learned[f"{name}{key}"] = finite(f"{key}_0", s[0], np.float32)
+    if kind in (Sequential, Checkpoint, LearnedState):
         for part in layer.parts:
             with layer.at(part) as below:
                 x, sequence = add(graph, below, x, sequence, f"{name}{part}.")
@@ -187,6 +193,10 @@ def add_cell(graph: Graph, cell: Any, x: str, name: str) -> str:
     states = cell.state_names if graph.states else ()
     given = [graph.input(f"{name}{s}_in", ["B", H]) for s in states]
     initial = [graph.op("Unsqueeze", [s, graph.constant([0], np.int64)]) for s in given]
+    if not graph.states and f"{name}h" in graph.learned:
+        initial = [
+            for_all_sequences(graph, graph.learned[f"{name}{s}"], x) for s in cell.state_names
+        ]
     attributes: dict[str, Any] = {"hidden_size": H}
     if kind == "RNN":
         attributes["activations"] = [ELEMENTWISE[cell.nonlinearity]]
@@ -208,6 +218,14 @@ def add_cell(graph: Graph, cell: Any, x: str, name: str) -> str:
         graph.op("Identity", [after], out=f"{name}{s}_out")
         graph.output(f"{name}{s}_out", ["B", H])
     return str(graph.op("Squeeze", [y, graph.constant([1], np.int64)]))
+
+
+def for_all_sequences(graph: Graph, s: Array, x: str) -> str:
+    """A learned state (H,) as the initial state (1, B, H) of each sequence of x."""
+    B, one = graph.op("Shape", [x], start=1, end=2), graph.constant([1], np.int64)
+    H = graph.constant([len(s)], np.int64)
+    shape = graph.op("Concat", [one, B, H], axis=0)
+    return str(graph.op("Expand", [graph.constant(s), shape]))
 
 
 def add_both_directions(graph: Graph, layer: Any, x: str, name: str) -> str:

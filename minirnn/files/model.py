@@ -34,6 +34,7 @@ from minirnn.layers.conv import CausalConv
 from minirnn.layers.elementwise import Activation, Dropout
 from minirnn.layers.embedding import Embedding, Unembedding
 from minirnn.layers.last import Last
+from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
@@ -46,7 +47,7 @@ KINDS: dict[str, Any] = {
     for kind in (
         RNN, LSTM, GRU, LSTMVariant, OutputRNN, Linear, Embedding,
         LayerNorm, Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
-        Checkpoint, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
+        Checkpoint, LearnedState, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
         Seq2Seq, Unembedding,
     )
 }  # fmt: skip

@@ -91,7 +91,7 @@ class Container(Shown):
         names = first_names(self._all_params())
         return {n: params[names[f"{name}.{n}"]] for n in self.parts[name].params}
 
-    def zero_state(self, B: int) -> list[State]:
+    def zero_state(self, B: int) -> State:
         """The state of zeros that ``forward`` starts from."""
         return [zero_state(part, B) for part in self.parts.values()]
 

@@ -97,6 +97,9 @@ class Hierarchical(Container):
         super().__init__(words=words, sentences=sentences)
         self.part_shapes(None)
 
+    def zero_state(self, B: int) -> None:
+        """None: it takes no state."""
+
     def part_shapes(self, x: Shape | None) -> tuple[PartShapes, Shape | None]:
         """The shapes that the two models get, and the shape of y."""
         if x is not None and len(x) < 3:

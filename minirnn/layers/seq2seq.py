@@ -36,6 +36,7 @@ from minirnn.protocol import (
     Shape,
     State,
     check_streaming,
+    learns_state,
     leaves,
     map_tree,
     optional,
@@ -111,6 +112,10 @@ class Seq2Seq(Container):
         self.attention, self.bridge = attention, bridge
         with self.at("decoder"):
             check_streaming(decoder)
+            if learns_state(decoder):
+                raise ValueError(
+                    "state: expected one that is not learned: a decoder starts from the encoder's"
+                )
             if attention is not None and attention.before_step:
                 require(decoder, "zero_state", "BahdanauAttention", "")
                 if not leaves(zero_state(decoder, 1)):
@@ -124,6 +129,9 @@ class Seq2Seq(Container):
         encoded, first = zero_state(encoder, 1), zero_state(decoder, 1)
         if leaves(encoded) and leaves(first):  # else a zero_state may be missing: see forward
             self._bridge_sizes(encoded, first)
+
+    def zero_state(self, B: int) -> None:
+        """None: it takes no state."""
 
     def part_shapes(self, x: Shape | None) -> tuple[PartShapes, Shape | None]:
         """The shape that each part gets, and the shape of y. x, a pair, has none."""

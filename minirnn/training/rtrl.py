@@ -49,7 +49,7 @@ def rtrl(
     x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     check_streams(model, x, target)
     T, B = x.shape[:2]
-    state = zero_state(model, B) if state is None else state
+    given, state = state, zero_state(model, B) if state is None else state
     _, final, _ = model.forward(x[:1], state)  # raises an error that names what does not fit
     if len(leaves(final)) != len(leaves(state)):
         raise TypeError(f"model: {type(model).__name__} has no zero_state, which rtrl needs")
@@ -62,7 +62,9 @@ def rtrl(
         for b in range(B):
             row = slice(b, b + 1)
             own = map_tree(lambda s: s[row], state)  # noqa: B023
-            _, _, cache = model.forward(x[t : t + 1, row], own)
+            # A first state that was not given may be learned. The gradient of it is in that step.
+            first = None if t == 0 and given is None else own
+            _, _, cache = model.forward(x[t : t + 1, row], first)
             _, dstate, grads = model.backward(dy[:, row], cache)
             dw += flat(dstate) @ P[b] + flat(list(grads.values()))
             J, influence = step_jacobians(model, dy[:, row], cache, own)

@@ -29,6 +29,13 @@ def linear(D, K=2):
     return layer
 
 
+def learned(model):
+    layer = mr.LearnedState(model)
+    for p in layer.initial.values():
+        p[...] = np.linspace(-1, 1, 5)
+    return layer
+
+
 EMBEDDING = mr.Embedding(7, 3, rng=0, dtype="float32")
 TWICE = cell("GRU after")
 NORM = randomised("LayerNorm", D=3, dtype="float32")
@@ -56,6 +63,11 @@ MODELS = {
     "checkpointed": mr.Checkpoint(mr.Sequential(cell("LSTM"), linear(5)), 2),
     "dropout first": mr.Sequential(mr.Dropout(0.5), cell("LSTM")),
     "features first": mr.Sequential(linear(3), mr.Activation("relu"), cell("LSTM", 2)),
+    "learned state": learned(cell("LSTM")),
+    "learned states of tokens": mr.Sequential(
+        EMBEDDING, learned(mr.Sequential(both(), linear(10)))
+    ),
+    "learned, then deep": mr.Checkpoint(mr.Sequential(learned(cell("GRU before")), linear(5)), 2),
     "normalised": mr.Sequential(NORM, cell("LSTM"), mr.Last(), mr.LayerNorm(5, dtype="float32")),
     "probabilities": mr.Sequential(cell("GRU after"), linear(5, 4), mr.Activation("softmax")),
     "their logarithms": mr.Sequential(
@@ -73,6 +85,8 @@ STATES = [
     "bidirectional LSTM",
     "tokens",
     "checkpointed",
+    "learned state",
+    "learned states of tokens",
 ]
 
 

@@ -66,6 +66,7 @@ NO_STATE_DICT = {
     "a stack in two directions": (
         lambda: mr.Bidirectional(mr.Sequential(lstm()), lstm()), "got Sequential",
     ),
+    "a learned state": (lambda: mr.LearnedState(lstm()), "got LearnedState"),
     "Checkpoint": (lambda: mr.Checkpoint(lstm(), 3), "got Checkpoint"),
     "an Embedding below": (lambda: mr.Sequential(mr.Embedding(5, 2), lstm()), "got Embedding"),
     "a layer used twice": (lambda: mr.Sequential(*[mr.RNN(3, 3)] * 2), "for 0.W_x and 1.W_x"),
@@ -150,6 +151,14 @@ def test_the_place_of_a_parameter_is_named():
     for export in (exchange.to_torch, to_onnx):
         with pytest.raises(ValueError, match=r"layer 1.backward, LSTM\(6, 3\): params\['b'\]: exp"):
             export(model)
+
+
+def test_a_learned_state_that_does_not_fit_is_refused_by_name():
+    layer = mr.LearnedState(lstm())
+    for wrong, words in [(np.ones(4), "expected shape"), (np.full(3, np.nan), "expected numbers")]:
+        layer.initial["c"] = wrong
+        with pytest.raises(ValueError, match=rf"params\['layer.c_0'\]: {words}"):
+            to_onnx(layer)
 
 
 def test_options_changed_by_hand_do_not_lose_parameters():
