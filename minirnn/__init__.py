@@ -17,7 +17,7 @@ from minirnn.cells.rnn import RNN
 from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
 from minirnn.files.model import about, load, save
-from minirnn.generate import decode, free_run, sample
+from minirnn.generate import decode, free_run, predict, sample
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
@@ -102,6 +102,7 @@ __all__ = [
     "load",
     "mse",
     "no_cache",
+    "predict",
     "quantile_loss",
     "rtrl",
     "sample",

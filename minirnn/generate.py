@@ -1,29 +1,127 @@
-"""The use of trained models, one step at a time: text from a language model, forecasts from a
-forecaster, sequences from an encoder and decoder.
+"""The use of trained models: predictions for any number of sequences; and, one step at a time, text
+from a language model, forecasts from a forecaster, sequences from an encoder and decoder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minirnn import checks
 from minirnn.engine.threads import OneBlasThread
+from minirnn.layers.pooling import Hierarchical
 from minirnn.layers.seq2seq import Memory, Seq2Seq
+from minirnn.padding import is_pair
 from minirnn.protocol import (
     Array,
     Layer,
     Numbers,
     Seed,
     State,
+    check_layer,
     check_streams,
     leaves,
     map_tree,
     no_cache,
+    optional,
+    output_shape,
     without_step,
 )
+
+
+def predict(model: Layer, x: Any, lengths: Any = None, batch_size: int = 128) -> Array:
+    """The model's output for all N sequences x, computed ``batch_size`` sequences at a time.
+
+    x: as ``model.forward`` takes it, time first: (T, N, D), tokens (T, N), documents (T, S, N,
+        ...), rows (N, D), or a pair of arrays for a model with two inputs.
+    lengths: as ``model.forward`` takes them: (N,), a pair, or None.
+
+    Returns the y of ``model.forward(x, lengths=lengths)``, (T, N, K) or (N, K), whatever the size
+    of the batches, up to the rounding of sums. No cache is kept: beside x and y, memory is that of
+    one batch. For sequences in a list see ``datasets.batches.pad``. For data that do not fit into
+    memory call it for one part after the other; for very many steps, with a ``Checkpoint(model,
+    every)``. Raises TypeError or ValueError for what does not fit.
+    """
+    check_layer(model)
+    size = checks.size(batch_size, "batch_size")
+    inputs = _inputs(model, x)
+    N = inputs[0][0].shape[inputs[0][1]]
+    ends = _ends(lengths, N, inputs[0][0].shape)
+    whole: Any = None
+    for k in range(0, max(N, 1), size):
+        rows = slice(k, min(k + size, N))
+        with no_cache():
+            y, _, _ = model.forward(_rows_of(inputs, rows), None, _rows_of(ends, rows))
+        axis, n = int(y.ndim > 2), rows.stop - k
+        if y.ndim < 2 or y.shape[axis] != n:
+            got = checks.shape_text(y.shape)
+            raise ValueError(f"model: expected y (T, {n}, K) or ({n}, K) for {n} rows, got {got}")
+        if whole is None:
+            whole = np.empty((*y.shape[:axis], N, *y.shape[axis + 1 :]), y.dtype)
+        whole[(slice(None),) * axis + (rows,)] = y
+    result: Array = whole
+    return result
+
+
+# An array, and its axis along which the sequences of a batch lie.
+_Part: TypeAlias = tuple[Any, int]
+
+
+def _rows_of(parts: list[_Part], rows: slice) -> Any:
+    own = [None if a is None else a[(slice(None),) * axis + (rows,)] for a, axis in parts]
+    return tuple(own) if len(own) > 1 else own[0]
+
+
+def _inputs(model: Layer, x: Any) -> list[_Part]:
+    """One array, or two, of as many sequences."""
+    if not isinstance(x, tuple):
+        a = checks.numbers(x, "x")
+        if a.ndim == 0:
+            raise ValueError("x: expected sequences (T, N, ...) or rows (N, D), got one number")
+        return [(a, _batch_axis(model, a))]
+    arrays = [checks.numbers(a, f"x[{k}]") for k, a in enumerate(checks.pair(x, "x"))]
+    shapes = [a.shape for a in arrays]
+    if min(map(len, shapes)) < 2 or shapes[0][1] != shapes[1][1]:
+        raise ValueError(f"x: expected a pair (T, N, ...) and (S, N, ...), got {shapes}")
+    return [(a, 1) for a in arrays]
+
+
+def _batch_axis(model: Any, x: Array) -> int:
+    """Along which axis the sequences of a batch lie, in an x that this model takes."""
+    first = model
+    while optional(first, "parts") and not isinstance(first, Hierarchical):
+        first = next(iter(optional(first, "parts").values()))
+    if isinstance(first, Hierarchical):
+        return min(2, x.ndim - 1)
+    if x.ndim != 2:
+        return int(x.ndim > 2)
+    try:  # rows (N, D), or tokens (T, N)?
+        y = output_shape(model, ("B", x.shape[1]))
+    except ValueError:
+        return 1
+    return int(y is None and x.dtype.kind in "iu")
+
+
+def _ends(lengths: Any, N: int, shape: tuple[int, ...]) -> list[_Part]:
+    """The lengths of N sequences, whose last axis is that of the batch."""
+    if lengths is None:
+        return [(None, 0)]
+    parts = lengths if is_pair(lengths) else (lengths,)
+    ends: list[_Part] = []
+    for part in parts:
+        n = None if part is None else checks.numbers(part, "lengths", "iu")
+        if n is not None and n.shape[-1:] != (N,):
+            hint = "; is x batch first? Time comes first" if n.shape == shape[:1] else ""
+            raise ValueError(
+                f"lengths: expected one for each of {N} sequences, got shape {n.shape}{hint}"
+            )
+        ends.append((n, 0 if n is None else n.ndim - 1))
+    return ends
+
+
+# ---- One step at a time -------------------------------------------------------------------------
 
 
 def sample(

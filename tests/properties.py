@@ -208,6 +208,20 @@ def loss_by_batches(case: Case):
     return None
 
 
+def predicted(case: Case):
+    """A prediction is the output, whatever the size of the batches."""
+    if case.reads == "queries":
+        return SKIPPED
+    model, x, lengths = model_of(case), input_of(case), lengths_of(case)
+    y, _, _ = model.forward(x, None, lengths)
+    equal(mr.predict(model, x, lengths), y)
+    for size in (1, 2):
+        found = mr.predict(model, x, lengths, size)
+        assert found.dtype == y.dtype and found.shape == y.shape
+        close(case, found, y, f"batches of {size}")
+    return None
+
+
 def repr_is_the_model(case: Case):
     """The repr is an expression that makes such a model."""
     model = model_of(case)
@@ -324,6 +338,7 @@ def refused_or(case: Case):
 
 PROPERTIES = [
     gradient, backward_twice, forward_twice, inputs_unchanged, padded_equals_alone, in_pieces,
-    truncated_is_whole, saved_and_loaded, resumed, loss_by_batches, repr_is_the_model, any_threads,
-    traced, final_states_own_their_memory, writes_as_it_reads, onnx_agrees, torch_agrees,
+    truncated_is_whole, saved_and_loaded, resumed, loss_by_batches, predicted, repr_is_the_model,
+    any_threads, traced, final_states_own_their_memory, writes_as_it_reads, onnx_agrees,
+    torch_agrees,
 ]  # fmt: skip

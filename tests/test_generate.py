@@ -13,6 +13,121 @@ def language_model(V=6):
     return mr.Sequential(mr.Embedding(V, 4, rng=0), mr.LSTM(4, 5, rng=1), mr.Linear(5, V, rng=2))
 
 
+KINDS = {  # a model, x and lengths
+    "every step": (
+        lambda: mr.Sequential(mr.GRU(2, 3, rng=0), mr.Linear(3, 4, rng=1)),
+        np.random.default_rng(0).normal(size=(6, 5, 2)), [6, 1, 0, 3, 2],
+    ),
+    "one answer": (
+        lambda: mr.Sequential(mr.LSTM(2, 3, rng=0), mr.Last(), mr.Linear(3, 4, rng=1)),
+        np.random.default_rng(1).normal(size=(6, 5, 2)), (6, 1, 4, 3, 2),
+    ),
+    "tokens": (language_model, np.random.default_rng(2).integers(0, 6, (7, 5)), None),
+    "as many tokens as features": (
+        lambda: mr.Sequential(mr.Embedding(6, 5, rng=0), mr.Linear(5, 2, rng=0)),
+        np.random.default_rng(2).integers(0, 6, (7, 5)), None,
+    ),
+    "rows": (
+        lambda: mr.Sequential(mr.Activation("tanh"), mr.Linear(5, 2, rng=0)),
+        np.random.default_rng(3).integers(0, 6, (7, 5)), None,
+    ),
+    "one token each": (lambda: mr.Embedding(6, 3, rng=0), np.arange(5), None),
+    "translation": (
+        lambda: mr.Seq2Seq(
+            mr.Sequential(mr.Embedding(6, 3, rng=0), mr.LSTM(3, 4, rng=0)),
+            mr.Embedding(6, 3, rng=1), mr.LSTM(3, 4, rng=1), mr.Linear(4, 6, rng=2),
+        ),
+        tuple(np.random.default_rng(4).integers(0, 6, (2, 7, 5))),
+        (np.array([7, 1, 2, 3, 4]), np.array([1, 2, 7, 0, 3])),
+    ),
+    "documents": (
+        lambda: mr.Sequential(
+            mr.Hierarchical(
+                mr.Sequential(mr.Embedding(6, 3, rng=0), mr.GRU(3, 2, rng=0), mr.Last()),
+                mr.Sequential(mr.GRU(2, 3, rng=0), mr.Last()),
+            ),
+            mr.Linear(3, 2, rng=0),
+        ),
+        np.random.default_rng(5).integers(0, 6, (4, 3, 5)),
+        (np.random.default_rng(6).integers(1, 5, (3, 5)), np.array([1, 2, 3, 3, 1])),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("with_lengths", [True, False])
+def test_a_prediction_is_the_output_of_all_sequences_in_batches(kind, with_lengths):
+    model, x, lengths = KINDS[kind]
+    model, lengths, seen = model(), lengths if with_lengths else None, []
+    y, _, _ = model.forward(x, None, lengths)
+    forward = model.forward
+
+    def watched(x, state=None, lengths=None, training=False, rng=None):
+        y, state, cache = forward(x, state, lengths, training, rng)
+        seen.append(y.shape[y.ndim > 2])
+        return y, state, cache
+
+    model.forward = watched
+    for size in (1, 2, 5, 100):
+        same(mr.predict(model, x, lengths, size), y)
+    N = y.shape[y.ndim > 2]
+    two = [2] * (N // 2) + [1]
+    assert seen == [1] * N + two + ([5] if N == 5 else [5, 2]) + [N]
+
+
+def test_a_prediction_keeps_neither_caches_nor_more_than_a_batch():
+    import tracemalloc
+
+    model = mr.Sequential(mr.LSTM(8, 64, rng=0), mr.Last(), mr.Linear(64, 1, rng=0))
+    x = np.zeros((50, 1024, 8))
+    peaks = []
+    for N in (128, 1024):
+        tracemalloc.start()
+        mr.predict(model, x[:, :N])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] + 8 * 1024
+
+
+class Flat:
+    """A layer of one's own whose output has no axis of features."""
+
+    params = {}  # noqa: RUF012
+
+    def forward(self, x, state=None, lengths=None, training=False, rng=None):
+        return x.sum(axis=-1).T[0], None, None
+
+    def backward(self, dy, cache, dstate=None):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda m, x: mr.predict(None, x), "model: expected a layer"),
+        (lambda m, x: mr.predict(m, x, batch_size=0), "batch_size: .*at least 1, got 0"),
+        (
+            lambda m, x: mr.predict(m, x, [1, 2]),
+            r"lengths: .*each of 5 sequences, got shape \(2,\)",
+        ),
+        (lambda m, x: mr.predict(m, x, [6] * 6), r"lengths: .*got shape \(6,\); is x batch first"),
+        (lambda m, x: mr.predict(m, x, [0.5] * 5), "lengths: expected whole numbers"),
+        (lambda m, x: mr.predict(m, x, [7] * 5), r"lengths: expected values in 0..6"),
+        (lambda m, x: mr.predict(m, x[:, :0]), r"x: expected shape \(T, B, 2\).*empty"),
+        (lambda m, x: mr.predict(m, x[0]), r"x: expected shape \(T, B, 2\)"),
+        (lambda m, x: mr.predict(m, 1.0), "x: expected sequences"),
+        (lambda m, x: mr.predict(m, [x[0], x[0][:1]]), "x: expected an array of numbers"),
+        (lambda m, x: mr.predict(m, (x, x[:, :2])), r"x: expected a pair \(T, N, ...\)"),
+        (lambda m, x: mr.predict(m, (x,)), "x: expected a tuple of two"),
+        (lambda m, x: mr.predict(Flat(), x), r"model: expected y \(T, 5, K\) or \(5, K\)"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named(call, words):
+    model, x, _ = KINDS["every step"]
+    with pytest.raises((ValueError, TypeError), match=words):
+        call(model(), x)
+
+
 def take(model, prompt, n, **options):
     return [token for token, _ in itertools.islice(mr.sample(model, prompt, **options), n)]
 

@@ -273,6 +273,10 @@ CALLS = {
         lambda **k: next(mr.sample(WORDS, **k)),
         {"prompt": [1, 2], "temperature": 1.0, "top_k": 2, "state": None, "rng": 0},
     ),
+    "predict": (
+        mr.predict,
+        {"model": REAL, "x": X3, "lengths": [4, 3, 2], "batch_size": 2},
+    ),
     "decode": (
         lambda **k: mr.decode(PAIR, **k), {"source": TOKENS, "start": 1, "end": 2, "max_length": 3},
     ),

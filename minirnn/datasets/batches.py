@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
+from minirnn.padding import padding, zero_at
 from minirnn.protocol import Array, Numbers, Seed
 
 
@@ -32,8 +33,28 @@ class PaddedBatch(NamedTuple):
         return _shapes(self)
 
 
+class MaskedBatch(NamedTuple):
+    """Sequences of which not all targets count the same."""
+
+    x: Array  # (T, B, ...)
+    target: Array  # (B, ...), or (T, B, ...)
+    lengths: Array | None  # (B,)
+    mask: Array  # of the shape of the target or its first axes: 0 and 1, or weights
+
+    def __repr__(self) -> str:
+        return _shapes(self)
+
+
+def _batch(x: Array, target: Array, lengths: Array | None, mask: Array | None) -> Any:
+    """The shortest of the three that holds everything."""
+    if mask is not None:
+        return MaskedBatch(x, target, lengths, mask)
+    return Batch(x, target) if lengths is None else PaddedBatch(x, target, lengths)
+
+
 def _shapes(batch: Any) -> str:
-    parts = [f"{name} {a.shape} {a.dtype}" for name, a in batch._asdict().items()]
+    own = batch._asdict().items()
+    parts = [f"{name} {None if a is None else f'{a.shape} {a.dtype}'}" for name, a in own]
     return f"{type(batch).__name__}({', '.join(parts)})"
 
 
@@ -77,29 +98,80 @@ def _fitting(value: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def shuffled(
-    x: Numbers, target: Numbers, batch_size: int, rng: Seed = None, stepwise: bool | None = None
-) -> Iterator[Batch]:
-    """Batches of sequences of one length, in an order drawn from rng: x (T, N, ...) and target
-    (N, ...), or (T, N, ...) with one target a step. For ``fit``:
-    ``data=lambda rng: shuffled(x, target, 32, rng)``.
+    x: Numbers, target: Numbers, batch_size: int, rng: Seed = None, stepwise: bool | None = None,
+    lengths: Numbers | None = None, mask: Numbers | None = None,
+) -> Iterator[Any]:  # fmt: skip
+    """Batches of the N sequences x (T, N, ...), time first, in an order drawn from rng. For
+    ``fit``: ``data=lambda rng: shuffled(x, target, 32, rng)``.
 
+    target: (N, ...), or (T, N, ...) with one target a step.
     stepwise: whether there is a target a step; only needed if T = N, where both would fit.
+    lengths: (N,), of sequences that are padded to T steps; for a list of sequences see ``buckets``.
+    mask: which targets count, or how much: (N,), a number for each sequence, or an array of the
+        shape of the target or its first axes. Nothing past the end of a sequence counts.
+
+    Yields a ``Batch`` (x, target), with lengths a ``PaddedBatch`` (x, target, lengths), with a mask
+    a ``MaskedBatch`` (x, target, lengths or None, mask). Raises TypeError or ValueError for what
+    does not fit.
     """
     x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     size, generator = checks.size(batch_size, "batch_size"), checks.generator(rng)
     if x.ndim < 2:
         raise ValueError(f"x: expected sequences (T, N, ...), got shape {x.shape}")
-    N, shape = x.shape[1], target.shape
+    (T, N), shape = x.shape[:2], target.shape
     stepwise = _stepwise(shape[:2] == x.shape[:2], shape[:1] == (N,), stepwise)
     if stepwise is None:
-        hint = "; x may be batch first, time comes first" if shape[:1] == x.shape[:1] else ""
         raise ValueError(
-            f"target: expected one for each sequence of x {x.shape}, got {shape}{hint}"
+            f"target: expected one for each sequence of x {x.shape}, got {shape}"
+            + _batch_first(shape, x)
         )
+    ends = None if lengths is None else _lengths(lengths, x)
+    weights = None if mask is None else checks.numbers(mask, "mask")
+    if weights is not None:
+        weights = _mask(weights, "mask", target.shape, N, stepwise, x)
+        if stepwise and ends is not None:
+            weights = zero_at(padding(ends, T), weights)
     order = generator.permutation(N)
     for k in range(0, N, size):
         rows = order[k : k + size]
-        yield Batch(x[:, rows], target[:, rows] if stepwise else target[rows])
+        at = (slice(None), rows) if stepwise else (rows,)
+        yield _batch(
+            x[:, rows], target[at], None if ends is None else ends[rows],
+            None if weights is None else weights[at],
+        )  # fmt: skip
+
+
+def _batch_first(shape: tuple[int, ...], x: Array) -> str:
+    """A hint, where an array belongs to the first axis of x."""
+    is_first = shape[:1] == x.shape[:1] and x.shape[0] != x.shape[1]
+    return "; x may be batch first, but time comes first: (T, N, ...)" if is_first else ""
+
+
+def _lengths(lengths: Any, x: Array) -> Array:
+    ends = checks.numbers(lengths, "lengths")
+    if ends.shape != x.shape[1:2]:
+        hint = _batch_first(ends.shape, x)
+        raise ValueError(
+            f"lengths: expected one for each of {x.shape[1]} sequences of x {x.shape}, got shape "
+            f"{ends.shape}{hint}"
+        )
+    return checks.lengths(ends, *x.shape[:2])
+
+
+def _mask(
+    mask: Array, name: str, shape: tuple[int, ...], N: int, stepwise: bool, x: Array
+) -> Array:
+    """A mask for targets of this shape, in which the one number of a sequence is repeated at each
+    of its steps."""
+    if stepwise and mask.shape == (N,):
+        return np.broadcast_to(mask, shape[:2])
+    if mask.ndim < 1 + stepwise or mask.shape != shape[: mask.ndim]:
+        raise ValueError(
+            f"{name}: expected shape ({N},), one for each sequence, or the first axes of the "
+            f"target's shape {checks.shape_text(shape)}, got {checks.shape_text(mask.shape)}"
+            + _batch_first(mask.shape, x)
+        )
+    return mask
 
 
 def _stepwise(fits_steps: bool, fits_sequences: bool, given: bool | None) -> bool | None:
@@ -118,18 +190,24 @@ def _stepwise(fits_steps: bool, fits_sequences: bool, given: bool | None) -> boo
 
 def buckets(
     sequences: Sequence[Any], targets: Sequence[Any], batch_size: int, rng: Seed = None,
-    stepwise: bool | None = None,
-) -> list[PaddedBatch]:  # fmt: skip
+    stepwise: bool | None = None, masks: Sequence[Any] | None = None,
+) -> list[Any]:  # fmt: skip
     """Batches (x, target, lengths) of sequences of similar length, so that little is padding.
 
-    targets: one for each sequence, all of one shape (...), which become (B, ...); or, with a target
-    a step, sequences of the same lengths, which are padded in the same way to (T, B, ...). The
-    order of the batches, and of the sequences of equal length, is drawn from rng: the same for the
-    same seed. For ``fit``: ``data=lambda rng: buckets(sequences, targets, 32, rng)``.
+    sequences: arrays (n, ...), each with its own n. targets: one for each sequence, all of one
+    shape (...), which become (B, ...); or, with a target a step, sequences of the same lengths,
+    which are padded in the same way to (T, B, ...). The order of the batches, and of the sequences
+    of equal length, is drawn from rng: the same for the same seed. For ``fit``:
+    ``data=lambda rng: buckets(sequences, targets, 32, rng)``.
 
     stepwise: whether there is a target a step; None says so from the shapes of all targets
         together, and raises ValueError where both would fit: sequences of one length n only, with
         targets (n, ...).
+    masks: one for each sequence, which says what counts, or how much: a number, or an array of the
+        shape of its target or its first axes. Padding never counts.
+
+    Returns a list of ``PaddedBatch`` (x, target, lengths), with masks of ``MaskedBatch`` (x,
+    target, lengths, mask). Raises TypeError or ValueError for what does not fit.
     """
     size, generator = checks.size(batch_size, "batch_size"), checks.generator(rng)
     xs, ts = _arrays(sequences, "sequences"), _arrays(targets, "targets")
@@ -146,15 +224,38 @@ def buckets(
             "targets: expected arrays of one shape, or one target for each step of each sequence "
             "(stepwise=True), got neither"
         )
+    ms = None if masks is None else _masks(masks, ts, stepwise)
     order = generator.permutation(len(xs))
     order = order[np.argsort(np.array([len(x) for x in xs])[order], kind="stable")]
     batches = []
     for group in np.split(order, np.arange(size, len(order), size)):
         x, n = pad([xs[k] for k in group])
-        own = [ts[k] for k in group]
-        batches.append(PaddedBatch(x, pad(own)[0] if stepwise else np.array(own), n))
+        target = _side_by_side([ts[k] for k in group], stepwise)
+        mask = None if ms is None else _side_by_side([ms[k] for k in group], stepwise)
+        batches.append(_batch(x, target, n, mask))
     generator.shuffle(batches)
     return batches
+
+
+def _side_by_side(parts: list[Array], stepwise: bool) -> Array:
+    return pad(parts)[0] if stepwise else np.array(parts)
+
+
+def _masks(masks: Any, targets: list[Array], stepwise: bool) -> list[Array]:
+    """One mask for each target, of as many axes as all others."""
+    ms = _arrays(masks, "masks")
+    if len(ms) != len(targets):
+        raise ValueError(f"masks: expected one for each of {len(targets)} targets, got {len(ms)}")
+    for k, (m, t) in enumerate(zip(ms, targets, strict=True)):
+        if m.ndim != ms[0].ndim or m.shape != t.shape[: m.ndim]:
+            raise ValueError(
+                f"masks[{k}]: expected one number, or the first axes of the shape of its target "
+                f"{checks.shape_text(t.shape)}, alike for all sequences, got shape "
+                f"{checks.shape_text(m.shape)}"
+            )
+    if stepwise and ms[0].ndim == 0:
+        return [np.full(len(t), m) for m, t in zip(ms, targets, strict=True)]
+    return ms
 
 
 def stream(tokens: Numbers, batch_size: int, steps: int) -> Iterator[Batch]:

@@ -94,6 +94,78 @@ def test_a_batch_is_a_tuple_that_shows_its_shapes():
     (batch,) = batches.buckets([[1.0, 2.0], [3.0]], [0, 1], 2, 0)
     assert repr(batch) == "PaddedBatch(x (2, 2) float64, target (2,) int64, lengths (2,) int64)"
     assert batch == (batch.x, batch.target, batch.lengths) and isinstance(batch, tuple)
+    batch = next(batches.shuffled(x, target, 4, 0, mask=np.ones(6)))
+    assert repr(batch) == (
+        "MaskedBatch(x (5, 4, 2) float32, target (4,) int64, lengths None, mask (4,) float64)"
+    )
+
+
+X = np.arange(5 * 7.0).reshape(5, 7, 1)  # (T, N, 1)
+ENDS = np.array([5, 1, 3, 2, 5, 4, 1])
+TARGETS = {True: 100 + X, False: 100 + X[0]}
+MASKS = {
+    "none": None,
+    "a sequence": np.arange(7) / 2,
+    "a target": {True: X[..., 0] + 1, False: np.arange(7.0)[:, None] + 1},
+    "an output": {True: X + 1, False: np.arange(7.0)[:, None] + 1},
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("stepwise", [True, False])
+@pytest.mark.parametrize("ends", [None, ENDS], ids=["equal", "ends"])
+@pytest.mark.parametrize("how", ["shuffled", "buckets"])
+def test_every_target_keeps_its_sequence_its_end_and_its_weight(how, ends, stepwise, kind):
+    target, mask = TARGETS[stepwise], MASKS[kind]
+    mask = mask[stepwise] if isinstance(mask, dict) else mask
+    lengths = np.full(7, 5) if ends is None else ends
+    if how == "shuffled":
+        found = list(batches.shuffled(X, target, 3, 0, lengths=ends, mask=mask))
+        assert [batch.x.shape for batch in found] == [(5, 3, 1), (5, 3, 1), (5, 1, 1)]
+    else:
+        cut = lambda a, k: a[: lengths[k], k] if stepwise and a.ndim > 1 else a[k]  # noqa: E731
+        xs = [X[: lengths[k], k] for k in range(7)]
+        masks = None if mask is None else [cut(mask, k) for k in range(7)]
+        found = batches.buckets(xs, [cut(target, k) for k in range(7)], 3, 0, stepwise, masks)
+    seen = []
+    for batch in found:
+        x, own, n, m = (*batch, None, None)[:4]
+        has_ends = ends is not None or how == "buckets"
+        assert len(batch) == (4 if mask is not None else 3 if has_ends else 2)
+        assert (n is not None) == has_ends
+        for b in range(x.shape[1]):
+            k = int(x[0, b, 0])
+            seen.append(k)
+            T = lengths[k]
+            assert n is None or n[b] == T
+            assert np.array_equal(x[:T, b], X[:T, k])
+            if stepwise:
+                assert np.array_equal(own[:T, b], target[:T, k])
+            else:
+                assert np.array_equal(own[b], target[k])
+            if mask is None:
+                continue
+            assert m.shape == own.shape[: m.ndim]
+            if stepwise:
+                right = mask[k] if mask.ndim == 1 else mask[:T, k]
+                assert (m[:T, b] == right).all() and not m[T:, b].any()
+            else:
+                assert np.array_equal(m[b], mask[k])
+    assert sorted(seen) == list(range(7))
+
+
+def test_fit_takes_every_batch_and_counts_what_the_mask_says():
+    model = mr.Sequential(mr.GRU(1, 3, rng=0), mr.Linear(3, 1, rng=1))
+    x, weights = X / 10, np.arange(7) / 2
+    inside = np.arange(5)[:, None] < ENDS
+    expected, _ = mr.mse(model.forward(x)[0], x, inside * weights)
+    listed = [x[:n, k] for k, n in enumerate(ENDS)]
+    for data in (
+        list(batches.shuffled(x, x, 3, 0, lengths=ENDS, mask=weights)),
+        batches.buckets(listed, listed, 3, 0, masks=weights),
+    ):
+        history = mr.fit(model, mr.mse, data, mr.SGD(0), 1)
+        assert history.loss[0] == pytest.approx(expected, rel=1e-13)
 
 
 def test_stateful_training_is_truncated_bptt_over_the_stream():
@@ -153,7 +225,35 @@ def test_stateful_validation_carries_the_state_too():
         (lambda: batches.stream([1, 1j], 1, 1).__next__(), "tokens: expected real numbers"),
         (
             lambda: next(batches.shuffled(np.zeros((9, 5, 1)), np.zeros(9), 3)),
-            r"target: expected one for each sequence of x \(9, 5, 1\).*batch first",
+            r"target: expected one for each sequence of x \(9, 5, 1\).*batch first, but time",
+        ),
+        (
+            lambda: next(batches.shuffled(X, X, 3, lengths=[1] * 5)),
+            r"lengths: expected one for each of 7 .*got shape \(5,\); x may be batch first",
+        ),
+        (
+            lambda: next(batches.shuffled(X, X, 3, lengths=[6] * 7)),
+            "lengths: expected values in 0..5",
+        ),
+        (
+            lambda: next(batches.shuffled(X, X, 3, mask=np.ones(5))),
+            r"mask: expected shape \(7,\), one for each sequence, or .*got \(5,\); x may be batch",
+        ),
+        (
+            lambda: next(batches.shuffled(X, X[0], 3, mask=np.ones((5, 7)))),
+            r"mask: expected shape \(7,\).*target's shape \(7, 1\), got \(5, 7\)",
+        ),
+        (
+            lambda: batches.buckets([[1], [2, 3]], [[1], [2, 3]], 2, masks=[1]),
+            "masks: expected one for each of 2 targets, got 1",
+        ),
+        (
+            lambda: batches.buckets([[1], [2, 3]], [[1], [2, 3]], 2, masks=[[1], [1]]),
+            r"masks\[1\]: expected one number, or .*target \(2,\), .*got shape \(1,\)",
+        ),
+        (
+            lambda: batches.buckets([[1], [2, 3]], [[1], [2, 3]], 2, masks=[[1], 1]),
+            r"masks\[1\]: expected one number.*alike for all",
         ),
     ],
 )
