@@ -1,0 +1,214 @@
+"""Judge forecasts of a series: naive forecasts to compare with, rolling origins, intervals.
+
+Every forecast is a function ``forecast(history, horizon, inputs=None)`` of the rows so far,
+history (T, D), that returns the next rows, (horizon, K): the naive ones here, a trained network
+(``series.forecaster``), or one of your own. ``rolling`` moves the origin through the test part, one
+row at a time, and hands each function the rows before the origin only (Tashman 2000,
+"Out-of-sample tests of forecasting accuracy"). So no forecast can look ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn import checks
+from minirnn.datasets.scaling import carry, last_known
+from minirnn.datasets.series import Forecast, as_series
+from minirnn.protocol import Array, Numbers
+
+
+def persistence(history: Numbers, horizon: int, inputs: Any = None) -> Array:
+    """Every value to come is the last known one. history (T, D); returns (horizon, D)."""
+    rows = carry(as_series(history, "history"))
+    return np.repeat(rows[-1:], checks.size(horizon, "horizon"), axis=0)
+
+
+def drift(history: Numbers, horizon: int, inputs: Any = None) -> Array:
+    """The line through the first and the last known value goes on (Hyndman & Athanasopoulos,
+    "Forecasting: Principles and Practice", 5.2). history (T, D); returns (horizon, D)."""
+    rows = as_series(history, "history")
+    ahead = np.arange(1, checks.size(horizon, "horizon") + 1)
+    result = np.empty((len(ahead), rows.shape[1]))
+    for d, column in enumerate(rows.T):
+        known = np.flatnonzero(np.isfinite(column))
+        first, last = (known[0], known[-1]) if len(known) else (0, len(column) - 1)
+        slope = (column[last] - column[first]) / max(last - first, 1)
+        result[:, d] = column[last] + slope * (len(column) - 1 - last + ahead)
+    return result
+
+
+def same_season(season: int) -> Forecast:
+    """A forecast: every value to come is the last known one of its season, ``season`` rows before
+    or a multiple of that. Before a whole season is known, it is the last value."""
+    season = checks.size(season, "season")
+
+    def forecast(history: Numbers, horizon: int, inputs: Any = None) -> Array:
+        rows = carry(as_series(history, "history"), season)
+        steps = checks.size(horizon, "horizon")
+        if len(rows) < season:
+            return persistence(rows, steps)
+        return rows[last_known(len(rows), steps, season)]
+
+    return forecast
+
+
+def naive(season: int | None = None) -> dict[str, Forecast]:
+    """The naive forecasts by name: persistence, drift and, with a season, the same season."""
+    own = {} if season in (None, 1) else {f"same season ({season} back)": same_season(season or 1)}
+    return {"persistence": persistence, **own, "drift": drift}
+
+
+class Rolling(NamedTuple):
+    """Forecasts from many origins, and what came. NaN where a value is missing."""
+
+    rows: Array  # (N,): the first row that is forecast; all rows before it are known
+    forecast: Array  # (H, N, K)
+    actual: Array  # (H, N, K)
+    low: Array | None = None  # (H, N, K): the interval, of forecasts that have one
+    high: Array | None = None
+
+    def rmse(self) -> float:
+        """Root of the mean squared error, over all values that are there."""
+        return float(np.sqrt(np.nanmean((self.forecast - self.actual) ** 2)))
+
+    def mae(self) -> float:
+        """Mean absolute error."""
+        return float(np.nanmean(np.abs(self.forecast - self.actual)))
+
+    def coverage(self) -> float:
+        """The share of values that came to lie in their interval; NaN without intervals."""
+        if self.low is None or self.high is None:
+            return float("nan")
+        there = np.isfinite(self.actual)
+        inside = (self.low <= self.actual) & (self.actual <= self.high)
+        return float(inside[there].mean())
+
+    def width(self) -> float:
+        """The mean width of the intervals, over the values that coverage is of."""
+        if self.low is None or self.high is None:
+            return float("nan")
+        return float((self.high - self.low)[np.isfinite(self.actual)].mean())
+
+
+def rolling(
+    forecast: Forecast, values: Numbers, begin: int, horizon: int, *, end: int | None = None,
+    every: int = 1, target: Any = None, inputs: Numbers | None = None,
+    tick: Callable[[], None] | None = None,
+) -> Rolling:  # fmt: skip
+    """Forecast from each origin in turn, with the rows before it.
+
+    values: (T,) or (T, D). begin, end: the rows to be forecast, all of them at least ``begin`` and
+    below ``end`` (all rows without it). every: how many rows the origin moves on. target: the
+    columns that are judged; all without it. inputs: (T, F), known in advance: the function gets
+    those of the history and of the horizon. tick: called after each forecast.
+
+    Returns the forecasts (H, N, K). Raises ValueError for rows that leave no room for a forecast,
+    and for a function that returns another shape or NaN.
+    """
+    series, H = as_series(values), checks.size(horizon, "horizon")
+    every, begin = checks.size(every, "every"), checks.size(begin, "begin")
+    T = len(series)
+    stop = T if end is None else checks.size(end, "end")
+    if not begin + H <= stop <= T:
+        expected = f"rows with room for a horizon of {H} in 1..{T}"
+        raise ValueError(f"begin, end: expected {expected}, got {begin}..{stop}")
+    columns = list(range(series.shape[1])) if target is None else np.atleast_1d(target).tolist()
+    known = None if inputs is None else as_series(inputs, "inputs")
+    rows = np.arange(begin, stop - H + 1, every)
+    found = []
+    for t in rows:
+        ahead = () if known is None else (known[: t + H].copy(),)
+        y = forecast(series[:t].copy(), H, *ahead)  # a copy: from a view the future can be reached
+        found.append(_checked(y, H, series.shape[1], columns))
+        if tick is not None:
+            tick()
+    actual = series[rows + np.arange(H)[:, None]][..., columns]
+    return Rolling(rows, *_ends(np.stack(found, axis=2), actual))
+
+
+def _ends(found: Array, actual: Array) -> tuple[Any, ...]:
+    """From (1 or 3, H, N, K) to what ``Rolling`` holds."""
+    low, high = (found[1], found[2]) if len(found) == 3 else (None, None)
+    return found[0], actual, low, high
+
+
+def _checked(y: Any, H: int, D: int, columns: list[int]) -> Array:
+    """One forecast as (1, H, K), or (3, H, K) with the ends of its interval."""
+    values = [checks.floats(v, "forecast", np.float64) for v in (y if isinstance(y, Ends) else [y])]
+    for k, v in enumerate(values):
+        if v.shape == (H, D) and len(columns) != D:
+            values[k] = v = v[:, columns]
+        if v.shape != (H, len(columns)) or np.isnan(v).any():
+            got = checks.shape_text(v.shape) + (" with NaN" if np.isnan(v).any() else "")
+            raise ValueError(f"forecast: expected ({H}, {len(columns)}) without NaN, got {got}")
+    return np.stack(values)
+
+
+class Ends(NamedTuple):
+    """A forecast with its interval."""
+
+    forecast: Array  # (H, K)
+    low: Array
+    high: Array
+
+
+def with_interval(
+    forecast: Forecast, errors: Rolling, level: float = 0.9, relative: bool = False
+) -> Forecast:
+    """The same forecast with an interval, as wide as its errors on other data were.
+
+    errors: of this forecast on rows that it was not trained on, and that are not judged: those of
+    the validation part. Each step ahead and each column has its own. The interval runs from one
+    quantile of the errors to another, so that a share ``level`` of errors like them lies inside
+    (split conformal prediction: Vovk et al. 2005; Lei et al. 2018). For few errors the quantiles
+    are moved outwards, as that needs. relative: errors are quotients, for series above 0 whose
+    ups and downs grow with them.
+
+    Returns a function whose result is an ``Ends`` (forecast, low, high), each (horizon, K).
+    """
+    level = checks.number(level, "level", 0, 1, low_included=False)
+    if not isinstance(errors, Rolling):
+        raise TypeError(f"errors: expected what rolling returns, got {errors!r:.80}")
+    if relative and not (np.nanmin(errors.actual) > 0 and errors.forecast.min() > 0):
+        raise ValueError("relative: expected values and forecasts above 0")
+    error = errors.actual / errors.forecast if relative else errors.actual - errors.forecast
+    low, high = quantiles(error, level)
+
+    def ends(history: Numbers, horizon: int, inputs: Any = None) -> Any:
+        y = forecast(history, horizon, *(() if inputs is None else (inputs,)))
+        move = np.multiply if relative else np.add
+        columns = y if y.shape[1] == low.shape[1] else y[:, : low.shape[1]]
+        return Ends(columns, move(columns, low[:horizon]), move(columns, high[:horizon]))
+
+    return ends
+
+
+def quantiles(error: Array, level: float) -> tuple[Array, Array]:
+    """The ends (H, K) between which a share ``level`` of further errors (H, N, K) is to lie."""
+    H, _, K = error.shape
+    low, high = np.empty((2, H, K))
+    for h in range(H):
+        for k in range(K):
+            e = np.sort(error[h, np.isfinite(error[h, :, k]), k])
+            if len(e) < 2:
+                raise ValueError(f"errors: expected at least 2 for step {h + 1}, got {len(e)}")
+            # Of n errors and one more, each is equally likely to be the largest: (n + 1) places.
+            outside = int((1 - level) / 2 * (len(e) + 1) + 1e-9)
+            at = max(outside - 1, 0)
+            low[h, k], high[h, k] = e[at], e[-1 - at]
+    return low, high
+
+
+def compare(
+    forecasts: Mapping[str, Forecast], values: Numbers, begin: int, horizon: int, **options: Any
+) -> dict[str, Rolling]:
+    """``rolling`` of several forecasts, over the same origins: name to result."""
+    if not isinstance(forecasts, Mapping) or not forecasts:
+        raise TypeError(f"forecasts: expected functions by name, got {forecasts!r:.80}")
+    return {
+        name: rolling(checks.function(f, f"forecasts[{name!r}]"), values, begin, horizon, **options)
+        for name, f in forecasts.items()
+    }
