@@ -230,6 +230,7 @@ CALLS = {
     "mse": (mr.mse, {"y": Y, "target": Y, "mask": MASK}),
     "binary": (mr.binary_cross_entropy, {"logits": Y, "target": Y, "mask": MASK}),
     "softmax": (mr.softmax_cross_entropy, {"logits": LOGITS, "target": TOKENS, "mask": MASK}),
+    "ctc": (mr.ctc, {"logits": LOGITS, "target": TOKENS[:1], "mask": MASK, "blank": 4}),
     "bptt": (
         lambda **k: mr.bptt(REAL, mr.mse, **k),
         {"x": X3, "target": Y, "state": None, "lengths": [4, 3, 2], "mask": None},
