@@ -69,18 +69,25 @@ def from_onnx(model: Any, input: str | None = None, output: str | None = None) -
     except ImportError as error:
         raise ImportError("from_onnx needs the package onnx: pip install onnx") from error
     graph = _graph(_loaded(onnx, model), onnx, input, output)
-    best: tuple[Any, list[str]] | None = None
+    tried: list[list[str]] = []
     for layout, D in _layouts(graph):
-        found = _read(graph, layout, D, SIZES[0])
-        if best is None or len(found[1]) < len(best[1]):
-            best = found
-        if not found[1]:
+        found, wrong = _read(graph, layout, D, SIZES[0])
+        if not wrong:
             again, wrong = _read(graph, layout, D, SIZES[1])
-            if wrong or _text(again) != _text(found[0]):
-                why = wrong or ["other layers for another number of steps or sequences"]
-                raise TypeError(_refusal(why))
-            return found[0]
-    raise TypeError(_refusal(best[1] if best else [f"an x {graph.inputs[graph.x]}"]))
+            if not wrong and _text(again) == _text(found):
+                return found
+            wrong = wrong or ["other layers for another number of steps or sequences"]
+        tried.append(wrong)
+    # Of the ways in which x may stand there, the one that came furthest says most.
+    places = {_place(node): k for k, node in enumerate(graph.nodes)}
+    tried.sort(key=lambda wrong: -places.get(wrong[0].split(":")[0], len(places)))
+    raise TypeError(_refusal(tried[0] if tried else [f"an x of shape {graph.inputs[graph.x][1]}"]))
+
+
+def _place(node: Any) -> str:
+    """How errors call a node."""
+    name = (node.name or node.output[0]).replace(":", ".")
+    return f"{node.op_type} {name!r}"
 
 
 def _refusal(wrong: Sequence[str]) -> str:
@@ -290,7 +297,6 @@ def _run(
 ) -> None:  # fmt: skip
     """What comes out of one node, or a line that says why it cannot be taken."""
     get = graph.onnx.helper.get_attribute_value
-    where = f"{node.op_type} {(node.name or node.output[0])!r}"
     given: list[Any] = []
     for name in node.input:
         given.append(values.get(name) or graph.constants.get(name) if name else None)
@@ -325,7 +331,7 @@ def _run(
             {n: v for n, v in zip(node.output, outputs, strict=False) if n and v is not None}
         )
     except CannotTakeError as error:
-        wrong.append(f"{where}: {error}")
+        wrong.append(f"{_place(node)}: {error}")
         unknown.update(node.output)
 
 
