@@ -24,7 +24,7 @@ from points import (
 from sketches import OWN, kinds
 
 import minirnn as mr
-from minirnn.exchange import from_torch, to_onnx, to_torch
+from minirnn.exchange import from_onnx, from_torch, to_onnx, to_torch
 from minirnn.files.model import describe
 from minirnn.protocol import named_leaves
 
@@ -96,6 +96,27 @@ def onnx_agrees(case: Case):
     np.testing.assert_allclose(found["y"], y, atol=1e-4, rtol=1e-4)
     for name, s in states if case.seed % 2 == 0 else ():
         np.testing.assert_allclose(found[f"{name}_out"], s, atol=1e-4, rtol=1e-4, err_msg=name)
+    return None
+
+
+def onnx_comes_back(case: Case):
+    """What ``to_onnx`` writes, ``from_onnx`` reads as a model that computes the same."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        return SKIPPED
+    model, x, lengths = model_of(case), input_of(case), lengths_of(case)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        try:
+            to_onnx(model, path, lengths is not None, states=case.seed % 4 == 0)
+        except TypeError as error:
+            return refused(error)
+        again = from_onnx(path)
+    if case.seed % 4 == 0 and "LearnedState" in kinds(case.model):
+        return SKIPPED  # the learned states are inputs there
+    y, _, _ = model.forward(x, start_of(case), lengths)
+    np.testing.assert_allclose(again.forward(x, None, lengths)[0], y, atol=1e-4, rtol=1e-4)
     return None
 
 

@@ -136,6 +136,8 @@ class Addresses:
         last, first = (t == self.lengths[b] - 1).all(axis=0), (t == 0).all(axis=0)
         both = not last.all()
         if not np.where(feature < source.K / 2, last, first if both else last).all():
+            if (t != t[:, :1]).any() or (b != b[:, :1]).any():
+                raise CannotTakeError("mixes the numbers of several steps or sequences")
             raise CannotTakeError(
                 "reads neither all steps nor the last of each sequence (of a backward direction "
                 "the first, where it has read everything)"

@@ -189,5 +189,6 @@ def _source_of_output(book: Addresses, ids: Array) -> Any:
                 same = (found == order.ravel()).reshape(order.shape)
             if same.shape == order.shape and (same | (found.reshape(order.shape) < 0)).all():
                 return source
+        model_of(source)  # which says if it runs backwards
         reason = CannotTakeError("has its steps in another order")
     raise reason
