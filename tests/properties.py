@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 from models import Case
-from outside import onnx_agrees, resumed, saved_and_loaded, torch_agrees
+from outside import onnx_agrees, onnx_comes_back, resumed, saved_and_loaded, torch_agrees
 from points import (
     FOREIGN,
     PLACED,
@@ -340,5 +340,5 @@ PROPERTIES = [
     gradient, backward_twice, forward_twice, inputs_unchanged, padded_equals_alone, in_pieces,
     truncated_is_whole, saved_and_loaded, resumed, loss_by_batches, predicted, repr_is_the_model,
     any_threads, traced, final_states_own_their_memory, writes_as_it_reads, onnx_agrees,
-    torch_agrees,
+    onnx_comes_back, torch_agrees,
 ]  # fmt: skip
