@@ -13,6 +13,7 @@ from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
+from minirnn.cells.projected_lstm import ProjectedLSTM
 from minirnn.cells.rnn import RNN
 from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
@@ -82,6 +83,7 @@ __all__ = [
     "Linear",
     "LuongAttention",
     "OutputRNN",
+    "ProjectedLSTM",
     "RMSProp",
     "Seq2Seq",
     "Sequential",
