@@ -9,6 +9,7 @@ Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the l
 calls. Start with ``minirnn/cells/textbook.py``.
 """
 
+from minirnn import metrics
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
@@ -104,6 +105,7 @@ __all__ = [
     "get_num_threads",
     "gradcheck",
     "load",
+    "metrics",
     "mse",
     "no_cache",
     "predict",

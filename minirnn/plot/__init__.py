@@ -13,10 +13,11 @@ from minirnn.plot.curves import (
 )
 from minirnn.plot.inside import attention, eigenvalues, error_map, gates, heat
 from minirnn.plot.network import unrolled
+from minirnn.plot.scores import confusion, history
 from minirnn.plot.series import forecast
 
 __all__ = [
-    "GATES", "STYLES", "attention", "curves", "eigenvalues", "error_map", "forecast", "gates",
-    "gradient_norms", "heat", "jacobians", "losses", "saturation", "save", "style",
-    "truncation_bias", "unrolled",
+    "GATES", "STYLES", "attention", "confusion", "curves", "eigenvalues", "error_map", "forecast",
+    "gates", "gradient_norms", "heat", "history", "jacobians", "losses", "saturation", "save",
+    "style", "truncation_bias", "unrolled",
 ]  # fmt: skip
