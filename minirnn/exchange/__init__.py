@@ -2,7 +2,7 @@
 
 from minirnn.exchange.keras import from_keras, to_keras
 from minirnn.exchange.onnx import to_onnx
-from minirnn.exchange.onnx_reader import from_onnx
+from minirnn.exchange.reading.model import from_onnx
 from minirnn.exchange.weights import from_torch, to_torch
 
 __all__ = ["from_keras", "from_onnx", "from_torch", "to_keras", "to_onnx", "to_torch"]

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.exchange.addresses import CELL_STATE, Addresses, CannotTakeError
 from minirnn.exchange.cells import OUR_ORDER, biases, made
 from minirnn.exchange.checked import reorder
-from minirnn.exchange.operators import Data, Known, Node, finite, numbers
+from minirnn.exchange.reading.addresses import CELL_STATE, Addresses, CannotTakeError
+from minirnn.exchange.reading.values import Data, Known, Node, finite, numbers
 from minirnn.layers.bidirectional import Bidirectional, reverse
+from minirnn.layers.learned_state import LearnedState
 from minirnn.protocol import Array
 
 ORDER = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
@@ -35,7 +36,7 @@ def recurrent(node: Node) -> list[Any]:
     backwards = _runs_backwards(book, rows)
     cells = [_cell(node, k, n, below.K) for k in range(n)]
     H = cells[0].hidden_size
-    _initial_states(node, n, H, by_batch)
+    cells = _started(node, cells, by_batch)
     shape = book.T, book.B, n * H
     if n == 2:
         key = "Bidirectional op", *(id(cell) for cell in cells)
@@ -72,7 +73,7 @@ def _lengths(node: Node, direction: str) -> Array:
         if direction != "forward" and (book.lengths != whole).any():
             raise CannotTakeError("expected sequence_lens: a backward direction begins at the end")
         return whole
-    given = node.known(4, "sequence_lens").array.ravel()
+    given = node.known(4, "sequence_lens", True).array.ravel()
     if np.array_equal(given, book.lengths) or np.array_equal(given, whole):
         return given.astype(np.int64)
     raise CannotTakeError("expected the lengths that are given with x")
@@ -132,15 +133,40 @@ def _options(node: Node, k: int, n: int, H: int) -> Any:
     return own[0] if node.kind == "RNN" else "tanh"
 
 
-def _initial_states(node: Node, n: int, H: int, by_batch: bool) -> None:
-    """CannotTakeError unless the initial states are zeros, or inputs of the graph."""
-    for name, value in zip(("initial_h", "initial_c"), node.values[5:7], strict=False):
-        if value is None:
+def _started(node: Node, cells: list[Any], by_batch: bool) -> list[Any]:
+    """The cells, with learned initial states where these are constants other than zero. An input of
+    the graph is given to ``forward`` here."""
+    book, n, H = node.book, len(cells), cells[0].hidden_size
+    shape = (book.B, n, H) if by_batch else (n, book.B, H)
+    learned: list[dict[str, Array]] = [{} for _ in cells]
+    for name, value in zip("hc", node.values[5:7], strict=False):
+        if value is None or (isinstance(value, Known) and not value.array.any()):
             continue
         if not isinstance(value, Known):
-            raise CannotTakeError(f"{name} depends on x, as of a decoder; see Seq2Seq")
-        if value.array.any() and not value.uses & node.book.states:
-            raise CannotTakeError(f"{name}: expected zeros or an input of the graph")
-        shape = (node.book.B, n, H) if by_batch else (n, node.book.B, H)
-        if value.array.any() and value.array.shape != shape:
-            raise CannotTakeError(f"{name}: expected shape {shape}, got {value.array.shape}")
+            raise CannotTakeError(f"initial_{name} depends on x, as of a decoder; see Seq2Seq")
+        if value.array.shape != shape:
+            got = value.array.shape
+            raise CannotTakeError(f"initial_{name}: expected shape {shape}, got {got}")
+        if value.uses & book.states:
+            if not np.isin(value.array, book.state_numbers).all():
+                raise CannotTakeError(f"initial_{name} is computed from an input")
+            continue
+        a = value.array.swapaxes(0, 1) if by_batch else value.array
+        if (a != a[:, :1]).any():
+            raise CannotTakeError(f"initial_{name}: expected one state for all sequences")
+        for k, own in enumerate(learned):
+            own[name] = finite(a[k, 0])
+    return [_learning(book, *both) for both in zip(cells, learned, strict=True)]
+
+
+def _learning(book: Addresses, cell: Any, learned: dict[str, Array]) -> Any:
+    if not any(s.any() for s in learned.values()):
+        return cell
+
+    def make() -> LearnedState:
+        layer = LearnedState(cell)
+        for name, s in learned.items():
+            layer.params[f"layer.{name}_0"][...] = s
+        return layer
+
+    return book.layer(("learned", id(cell), *(s.tobytes() for s in learned.values())), make)

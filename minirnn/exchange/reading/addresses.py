@@ -58,6 +58,7 @@ class Addresses:
         self.T, self.B, self.dtype = T, B, dtype
         self.lengths = np.full(B, T) if lengths is None else lengths
         self.states: frozenset[str] = frozenset()  # the inputs that are initial states
+        self.state_numbers = np.zeros(0)  # all numbers in them
         self.valid = np.arange(T)[:, None] < self.lengths
         self.sources: list[Source] = []
         self.made: dict[Any, Source] = {}
