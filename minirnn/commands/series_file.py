@@ -204,7 +204,7 @@ def _with_missing_rows(
     first = np.setdiff1d(np.arange(n), steps.positions)[0]
     dates = moved(times[0], steps, np.arange(n))
     dates[steps.positions] = times
-    note = f"; {n - T} rows are missing, the first {in_words(dates[first], steps)}"
+    note = f"; missing rows: {n - T}, the first {in_words(dates[first], steps)}"
     return whole[0], whole[1], dates, note
 
 
@@ -217,10 +217,10 @@ def _ends(
         raise ValueError(f"{table.file}: the column to be forecast holds no number")
     begin, end = int(there[0]), int(there[-1]) + 1
     if begin:
-        notes.append(f"{begin} rows without a value at the beginning are left out")
+        notes.append(f"rows without a value at the beginning, left out: {begin}")
     if end < len(values):
-        kept = ", their known inputs are kept" if known.shape[1] else ""
-        notes.append(f"{len(values) - end} rows without a value at the end are left out{kept}")
+        kept = " (their known columns are kept)" if known.shape[1] else ""
+        notes.append(f"rows without a value at the end, left out: {len(values) - end}{kept}")
     return values[begin:end], known[begin:], None if times is None else times[begin:end]
 
 
@@ -243,9 +243,7 @@ def _report_missing(table: Table, names: list[str], values: Array, notes: list[s
                 "nothing to forecast; choose another column"
             )
         if gaps:
-            notes.append(
-                f"{gaps} of {len(column)} values of {name!r} are missing: they do not count"
-            )
+            notes.append(f"missing values in {name!r}: {gaps} of {len(column)}; they do not count")
 
 
 def in_words(when: Any, steps: Steps | None) -> str:

@@ -62,12 +62,27 @@ def _moment(y: int | None, *rest: int | None) -> datetime.datetime:
 
 
 def order_of(texts: list[str]) -> str | None:
-    """Whether days or months come first in dates such as 31/01/2020; None if nothing tells."""
+    """Whether days or months come first in dates such as 31/01/2020; None if nothing tells. It is
+    told by a number above 12, by points (31.01.2020), or by equal steps in one order only."""
     found = [m for text in texts if (m := DAY_MONTH.fullmatch(text.strip()))]
+    if found and all("." in m[0][:6] for m in found):
+        return "dmy"
     for order, place in (("dmy", 1), ("mdy", 2)):
         if any(int(m[place]) > 12 for m in found):
             return order
-    return None if found else "dmy"
+    fit = [order for order in ORDERS if _even([read_date(text, order) for text in texts])]
+    return fit[0] if len(fit) == 1 else None if found else "dmy"
+
+
+def _even(dates: list[datetime.datetime | None]) -> bool:
+    """Whether dates are in order, and at least half of the steps between the ends are there."""
+    if None in dates:
+        return False
+    times = np.array(dates, "datetime64[s]")
+    if not (np.diff(times) > np.timedelta64(0, "s")).all():
+        return False
+    steps = steps_of(times)
+    return steps is not None and steps.positions[-1] < 2 * len(times)
 
 
 class Steps(NamedTuple):
@@ -139,12 +154,6 @@ def decimal_years(values: Array) -> int:
         return 0
     n = round(1 / float(np.median(step)))
     return n if n >= 1 and np.allclose(step * n, 1, atol=0.05 * n / 12) else 0
-
-
-def all_positions(steps: Steps, times: Array) -> Array:
-    """The dates of all steps, those of missing rows too, and one after another."""
-    n = int(steps.positions[-1]) + 1
-    return moved(times[0], steps, np.arange(n))
 
 
 def moved(first: np.datetime64, steps: Steps, places: Array) -> Array:

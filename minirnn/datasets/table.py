@@ -1,7 +1,8 @@
 """Read a table of text (CSV) as columns of numbers, and say in which line what is wrong.
 
 The first line may hold names or not. Columns are separated by a comma, a semicolon, a tab or a bar:
-the one that gives every line the same number of values. Lines that are empty are left out.
+the one that gives every line the same number of values; or by spaces, where none of these does.
+Empty lines, and comments (#) before the first row, are left out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from minirnn.protocol import Array
 DELIMITERS = (",", ";", "\t", "|")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?", ".", "#n/a", "<na>"}
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+SEP = re.compile(r"sep=(.)\r?\n")
 MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -74,9 +76,9 @@ class Table(NamedTuple):
         hint = "correct it, or leave it empty if the value is not known"
         try:
             as_number(text, other)
-            hint = f"if {other!r} is the decimal mark, say --decimal {other!r}"
+            hint = f"if {other!r} is the decimal mark, say --decimal {other!r}; if not, remove it"
         except ValueError:
-            if n == 0:
+            if n == 0 and self.names[0] == "1":
                 hint = "if the first line holds names, say --header"
         return f"{where}: expected a number, got {text!r:.40}; {hint}"
 
@@ -113,6 +115,8 @@ def read_table(
                          "byte; expected a text file (CSV), save the table as one")  # fmt: skip
     if not text.strip():
         raise ValueError(f"{file}: the file is empty; expected a line for each time step")
+    if (told := SEP.match(text)) is not None:  # as Excel writes it
+        text, delimiter = "\n" + text[told.end() :], delimiter or told[1]
     if delimiter is None:
         delimiter = guessed(text, decimal)
     rows, lines = split_lines(text, file, delimiter)
@@ -148,6 +152,7 @@ def decoded(data: bytes, file: str, encoding: str = "utf-8") -> str:
 def guessed(text: str, decimal: str) -> str:
     """The delimiter that gives the first lines the same number of values, and the most."""
     some = [line for line in text[:100_000].splitlines()[:200] if line.strip()]
+    some = [line for line in some if not line.startswith("#")] or some
     best, found = (0, 0), DELIMITERS[1 if decimal == "," else 0]
     for delimiter in DELIMITERS:
         if delimiter == decimal:
@@ -158,18 +163,23 @@ def guessed(text: str, decimal: str) -> str:
         # A decimal comma divides lines too; a semicolon does so on purpose.
         if score > best or (delimiter != "," and score[0] >= best[0] > 0 and found == ","):
             best, found = score, delimiter
-    return found
+    widths = {len(line.split()) for line in some[1:]}
+    return " " if best[0] == 0 and len(widths) == 1 and widths != {1} else found
 
 
 def split_lines(text: str, file: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
     """Rows of equal width, and the line in which each ends."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    content = io.StringIO(text, newline="")
+    spaces = delimiter == " "
+    reader = csv.reader(content, delimiter=delimiter, skipinitialspace=spaces, strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
         for row in reader:
-            if not any(value.strip() for value in row):
+            if not any(value.strip() for value in row) or (not rows and row[0].startswith("#")):
                 continue
+            if spaces and not row[-1]:
+                row = row[:-1]
             if rows and len(row) == len(rows[0]) + 1 and not row[-1].strip():
                 row = row[:-1]  # a delimiter at the end of the line
             if rows and len(row) != len(rows[0]):
