@@ -153,7 +153,7 @@ def forecaster(model: Layer, about: dict[str, Any]) -> Forecast:
         raise TypeError(f"about: expected Split.about, got {about!r:.80}")
     scaler: Scaler = from_json(about["scaler"])
     L, H, D = about["window"], about["horizon"], about["columns"]
-    R, K = L + scaler.difference, len(scaler.target)
+    R = L + scaler.difference
     shift, size = np.array(about["inputs_shift"]), np.array(about["inputs_size"])
 
     def forecast(history: Numbers, horizon: int = H, inputs: Numbers | None = None) -> Array:
@@ -174,10 +174,28 @@ def forecaster(model: Layer, about: dict[str, Any]) -> Forecast:
         x = np.concatenate([scaler.inputs(past[:, None]), extra], axis=2)
         with no_cache():
             y, _, _ = model.forward(x)
-        scaled = np.asarray(y, np.float64).reshape(1, H, K).transpose(1, 0, 2)
-        return scaler.undo(scaled, past[:, None])[:steps, 0]
+        return _undone(y, past[:, None], scaler)[:steps, 0]
 
     return forecast
+
+
+def predict(model: Layer, windows: Windows, about: dict[str, Any]) -> Array:
+    """The forecasts (H, N, K) of all windows of a part at once, in the units of the series: the
+    same as those of ``forecaster``, one after the other."""
+    parts = np.array_split(np.arange(len(windows.rows)), -(-len(windows.rows) // 512))
+    found = []
+    with no_cache():
+        for at in parts:
+            y, _, _ = model.forward(windows.x[:, at])
+            found.append(_undone(y, windows.past[:, at], from_json(about["scaler"])))
+    return np.concatenate(found, axis=1)
+
+
+def _undone(y: Any, past: Array, scaler: Scaler) -> Array:
+    """A network's output (N, H * K) as forecasts (H, N, K)."""
+    H, K = scaler.target_size.shape
+    scaled = np.asarray(y, np.float64).reshape(-1, H, K).transpose(1, 0, 2)
+    return scaler.undo(scaled, past)
 
 
 def calendar(times: Any, periods: Sequence[str]) -> Array:

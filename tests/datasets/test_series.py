@@ -28,7 +28,7 @@ def test_windows_are_pieces_of_the_series_and_what_comes_after_them():
         for n, row in enumerate(w.rows):
             assert np.array_equal(w.past[:, n], Y[row - 7 : row])
             assert np.array_equal(w.future[:, n], Y[row : row + 3, [1]])
-        assert w.x.shape == (5, len(w.rows), 2)
+        assert w.x.shape == (5, len(w.rows), 4)
         assert w.target.shape == (len(w.rows), 3)
 
 
@@ -82,6 +82,8 @@ def test_scaled_training_windows_have_the_mean_and_size_that_is_promised():
     assert np.allclose(standard.target.std(axis=0), 1)
     minmax = series.split(Y, 4, 3, scaler="minmax", difference=1).train
     assert np.allclose([minmax.x.min(), minmax.x.max()], [0, 1])
+    changes, distances = np.split(series.split(Y, 4, difference=3).train.x, 2, axis=2)
+    assert not np.ptp(distances[-1], axis=0).any()  # the last value is at no distance from itself
 
 
 def test_a_difference_is_to_the_last_known_row_of_the_season():
@@ -120,13 +122,11 @@ def test_a_forecaster_sees_what_the_windows_hold(missing):
         y, 5, 4, target=[1], inputs=known, missing=missing, difference=3, look_back=True
     )
     D, n = parts.train.x.shape[2], parts.train.target.shape[1]
-    assert D - (2 if missing == "mask" else 0) == 2 + 4
+    assert D - (2 if missing == "mask" else 0) == 4 + 4
     model = mr.Sequential(mr.GRU(D, 6, rng=0), mr.Last(), mr.Linear(6, n, rng=0))
     forecast = series.forecaster(model, parts.about)
-    scaler = from_json(parts.about["scaler"])
     w = parts.test
-    scaled = model.forward(w.x)[0].reshape(len(w.rows), 4, 1).transpose(1, 0, 2)
-    together = scaler.undo(scaled, w.past)
+    together = series.predict(model, w, parts.about)
     for k, row in enumerate(w.rows):
         alone = forecast(y[:row], 4, known[: row + 4])
         assert np.allclose(alone, together[:, k], rtol=1e-10)
@@ -172,7 +172,7 @@ def test_batches_hold_every_window_once():
 
 def test_a_saved_model_forecasts_the_same(tmp_path):
     parts = series.split(Y, 4, 2, difference=1, log=True)
-    model = mr.Sequential(mr.GRU(2, 3, rng=0), mr.Last(), mr.Linear(3, 4, rng=0))
+    model = mr.Sequential(mr.GRU(4, 3, rng=0), mr.Last(), mr.Linear(3, 4, rng=0))
     mr.save(model, tmp_path / "m.npz", about=parts.about)
     again = series.forecaster(mr.load(tmp_path / "m.npz"), mr.about(tmp_path / "m.npz"))
     assert np.array_equal(again(Y), series.forecaster(model, parts.about)(Y))
