@@ -32,6 +32,7 @@ from minirnn.layers.sequential import Sequential
 from minirnn.measure import trace
 from minirnn.protocol import Layer, no_cache
 from minirnn.training.bptt import bptt, truncated_bptt
+from minirnn.training.ctc import ctc
 from minirnn.training.fit import History, fit
 from minirnn.training.losses import (
     binary_cross_entropy,
@@ -88,6 +89,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "cosine",
+    "ctc",
     "decode",
     "fit",
     "free_run",

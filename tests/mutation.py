@@ -43,6 +43,7 @@ TARGETS = {
     "layers/seq2seq.py": [ATTENTION, *LAYERS, "-k", "Seq2Seq or seq2seq"],
     "layers/checkpoint.py": ["tests/layers/test_checkpoint.py", *LAYERS, "-k", "heckpoint"],
     "training/losses.py": ["tests/training/test_losses.py"],
+    "training/ctc.py": ["tests/training/test_ctc.py"],
     "training/bptt.py": ["tests/training/test_bptt.py", "tests/training/test_truncated.py"],
     "training/rtrl.py": ["tests/training/test_truncated.py"],
     "engine/products.py": ["tests/engine/test_products.py", "tests/cells/test_cells.py"],

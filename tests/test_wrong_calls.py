@@ -239,6 +239,7 @@ CALLS = {
     ),
     "interval": (mr.gaussian_interval, {"y": LOGITS[..., :2], "coverage": 0.9}),
     "class_weights": (mr.class_weights, {"target": TOKENS, "classes": 2}),
+    "ctc": (mr.ctc, {"logits": LOGITS, "target": TOKENS[:1], "mask": MASK, "blank": 4}),
     "bptt": (
         lambda **k: mr.bptt(REAL, mr.mse, **k),
         {"x": X3, "target": Y, "state": None, "lengths": [4, 3, 2], "mask": None},

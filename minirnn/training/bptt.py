@@ -75,7 +75,7 @@ def batch_gradients(
     gradients."""
     y, state, cache = model.forward(x, state, lengths, training, rng)
     mask = mask_of(y, lengths, mask)
-    n = number_of_targets(y, target, mask)
+    n = number_of_targets(y, target, mask, loss_fn)
     if n == 0:
         return 0.0, {}, state, n
     loss, dy = loss_and_gradient(loss_fn, y, target, mask, x)
@@ -100,6 +100,7 @@ def truncated_bptt(
     Raises ValueError for a model that needs the whole sequence at once.
     """
     check_model(model, loss_fn)
+    check_stepwise(loss_fn)
     k1, k2 = checks.size(k1, "k1"), checks.size(k2, "k2")
     if k2 < k1:
         raise ValueError(f"k2: expected at least k1 = {k1}, got {k2}")
@@ -170,7 +171,7 @@ def evaluate(
             y, final, _ = model.forward(x, state, lengths)
         state = final if stateful else None
         mask = mask_of(y, lengths, mask)
-        n = number_of_targets(y, target, mask)
+        n = number_of_targets(y, target, mask, loss_fn)
         if n != 0:
             total += n * loss_and_gradient(loss_fn, y, target, mask, x)[0]
             number += n
@@ -201,13 +202,17 @@ def mask_of(y: Array, lengths: Any, mask: Numbers | None) -> Numbers | None:
     return ~past_end if past_end.any() else None
 
 
-def number_of_targets(y: Array, target: Any, mask: Numbers | None) -> float:
+def number_of_targets(y: Array, target: Any, mask: Numbers | None, loss_fn: Any = None) -> float:
     """How many targets count: by which a batch weighs in the mean over several batches.
+
+    For a loss with one target for each sequence (T, B, V) it is the number of sequences.
 
     With a mask it is the sum of the mask, whose numbers may be weights, once for each number that
     the target holds there. Without one it is the number of all numbers in the target; if the target
     is no array, the number of steps or sequences in y.
     """
+    if per_sequence(loss_fn):
+        return float(math.prod(y.shape[1:2]))
     shape = shape_of(target) or y.shape[:-1]
     if mask is None:
         return float(math.prod(shape))
@@ -217,6 +222,20 @@ def number_of_targets(y: Array, target: Any, mask: Numbers | None) -> float:
     if not math.isfinite(total):
         raise ValueError(f"mask: expected weights with a finite sum, got {total}")
     return total * math.prod(shape[mask.ndim :])
+
+
+def per_sequence(loss_fn: Any) -> bool:
+    """Whether a loss such as ``ctc`` has one target for each sequence, be it a sequence too, and
+    not one for each step: then its attribute ``per_sequence`` is True. (Also in a
+    ``functools.partial``.)"""
+    return bool(getattr(getattr(loss_fn, "func", loss_fn), "per_sequence", False))
+
+
+def check_stepwise(loss_fn: Any) -> None:
+    """Raise ValueError for a loss that cannot be cut into pieces of some steps each."""
+    if per_sequence(loss_fn):
+        name = getattr(loss_fn, "__name__", "it")
+        raise ValueError(f"loss_fn: expected one with a target for each step, got {name}")
 
 
 def shape_of(value: Any) -> tuple[int, ...]:

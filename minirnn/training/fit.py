@@ -59,7 +59,8 @@ def fit(
         start (except that earlier epochs without validation have no ``val_loss``).
 
     Losses are means over all targets that count, whatever the batches: the loss of a batch counts
-    by the sum of its mask, or by the number of numbers in its target (see ``number_of_targets``).
+    by the sum of its mask, by the number of numbers in its target, or for ``ctc`` by the number of
+    its sequences (see ``number_of_targets``).
     So ``exp(val_loss)`` of a cross-entropy is a perplexity. The gradient of a batch is that of the
     mean over its own targets. A batch in which no target counts changes nothing.
 

@@ -30,7 +30,7 @@ from minirnn.protocol import (
     map_tree,
     zero_state,
 )
-from minirnn.training.bptt import Result, check_model, loss_and_gradient
+from minirnn.training.bptt import Result, check_model, check_stepwise, loss_and_gradient
 from minirnn.training.losses import Loss
 
 
@@ -46,6 +46,7 @@ def rtrl(
     needs the whole sequence at once.
     """
     check_model(model, loss_fn)
+    check_stepwise(loss_fn)
     x, target = checks.numbers(x, "x"), checks.numbers(target, "target")
     check_streams(model, x, target)
     T, B = x.shape[:2]
