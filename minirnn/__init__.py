@@ -20,6 +20,7 @@ from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
 from minirnn.files.model import about, load, save
 from minirnn.generate import decode, free_run, predict, sample
+from minirnn.labelling import ctc_align, ctc_decode, edit_distance, label_error_rate
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
@@ -97,13 +98,17 @@ __all__ = [
     "clip_grad_value",
     "cosine",
     "ctc",
+    "ctc_align",
+    "ctc_decode",
     "decode",
+    "edit_distance",
     "fit",
     "free_run",
     "gaussian_interval",
     "gaussian_nll",
     "get_num_threads",
     "gradcheck",
+    "label_error_rate",
     "load",
     "metrics",
     "mse",
