@@ -32,10 +32,11 @@ from minirnn.commands.series_file import (
     read_series,
     seasonal,
 )
-from minirnn.datasets import rolling
+from minirnn.datasets import forecasts, rolling
 from minirnn.datasets.dates import ORDERS
 from minirnn.datasets.files import content
-from minirnn.datasets.rolling import Ends, Rolling
+from minirnn.datasets.forecasts import Ends
+from minirnn.datasets.rolling import Rolling
 from minirnn.datasets.table import read_table
 from minirnn.files.atomic import write
 from minirnn.protocol import Array
@@ -258,7 +259,7 @@ def compared(
     error = rolling.quantiles(validation.actual - validation.forecast, level)
     ends = [test.forecast + e[:, None] for e in error]
     found = {"network": test._replace(low=ends[0], high=ends[1])}
-    for name, naive in rolling.naive(problem.season).items():
+    for name, naive in forecasts.naive(problem.season).items():
         errors = rolling.rolling(naive, values, v, H, end=s, target=0)
         own = rolling.rolling(rolling.with_interval(naive, errors, level), values, s, H, target=0)
         at = np.searchsorted(own.rows, test.rows)

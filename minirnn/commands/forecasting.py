@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minirnn as mr
-from minirnn.datasets import rolling, series
+from minirnn.datasets import forecasts, rolling, series
 from minirnn.protocol import Array
 from minirnn.training.optim import cosine
 
@@ -60,10 +60,10 @@ class Network(NamedTuple):
     naive: str
     naive_weight: float
 
-    def combine(self, forecasts: list[Array], naive: Array) -> Array:
+    def combine(self, own: list[Array], naive: Array) -> Array:
         """The forecast, from those of the members and the naive one."""
         total = self.naive_weight * naive
-        for weight, forecast in zip(self.weights, forecasts, strict=True):
+        for weight, forecast in zip(self.weights, own, strict=True):
             total = total + weight * forecast
         return total
 
@@ -140,7 +140,7 @@ def member(
     else:
         model = trained(own, seed, epochs)
         mr.save(model, file)
-    found = [series.predict(model, part, own.about) for part in (own.validation, own.test)]
+    found = [forecasts.predict(model, part, own.about) for part in (own.validation, own.test)]
     return Member(variant, model, own.about, found[0], found[1])
 
 
@@ -180,7 +180,7 @@ def combined(problem: Problem, members: list[Member], actual: Array) -> Network:
     mean = sum(w * m.validation for w, m in zip(weights, members, strict=True))
     v, s = problem.begins
     naive = rolling.compare(
-        rolling.naive(problem.season), problem.values, v, problem.horizon, end=s, target=0
+        forecasts.naive(problem.season), problem.values, v, problem.horizon, end=s, target=0
     )
     best = min(naive, key=lambda name: naive[name].rmse())
     share = drawn(mean, naive[best].forecast, actual)
@@ -199,7 +199,7 @@ def judged(problem: Problem, network: Network, parts: series.Split, part: int) -
     windows = (parts.validation, parts.test)[part]
     end = (problem.begins[1], len(problem.values))[part]
     naive = rolling.rolling(
-        rolling.naive(problem.season)[network.naive], problem.values, problem.begins[part],
+        forecasts.naive(problem.season)[network.naive], problem.values, problem.begins[part],
         problem.horizon, end=end, target=0,
     )  # fmt: skip
     at = np.searchsorted(naive.rows, windows.rows)
@@ -213,8 +213,10 @@ def ahead(problem: Problem, network: Network) -> Array:
     """The forecast of the rows after the last, (H, 1)."""
     inputs = (problem.known,) if problem.known.shape[1] else ()
     H = problem.horizon
-    own = [series.forecaster(m.model, m.about)(problem.values, H, *inputs) for m in network.members]
-    naive = rolling.naive(problem.season)[network.naive](problem.values, H)
+    own = [
+        forecasts.forecaster(m.model, m.about)(problem.values, H, *inputs) for m in network.members
+    ]
+    naive = forecasts.naive(problem.season)[network.naive](problem.values, H)
     return network.combine(own, naive[:, :1])
 
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.datasets import series
 from minirnn.datasets.dates import (
     ORDERS,
     Steps,
+    calendar,
     decimal_years,
     moved,
     order_of,
@@ -290,7 +290,7 @@ def calendar_of(own: Series, season: int, T: int, training: int) -> Array:
             for name, days, count in (("day", 1, 4), ("week", 7, 4), ("year", 365, 2))
             if 2 * step <= days and length >= count * days and season != round(days / step)
         ]
-        columns.append(series.calendar(dates, periods))
+        columns.append(calendar(dates, periods))
     return np.concatenate(columns, axis=1)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minirnn import checks
 from minirnn.protocol import Array
 
 ISO = re.compile(
@@ -171,3 +173,22 @@ def moved(first: np.datetime64, steps: Steps, places: Array) -> Array:
             return ((month + 1).astype("datetime64[D]") - 1).astype("datetime64[s]") + clock
         return month.astype("datetime64[s]") + rest
     return first + (places * steps.step).astype("timedelta64[s]")
+
+
+def calendar(times: Any, periods: Sequence[str]) -> Array:
+    """Inputs that are known in advance, from dates (T,): a sine and a cosine for each period.
+
+    times: datetime64. periods: of "day" (the time of day), "week" (the day of the week), "year"
+    (the day of the year). Returns (T, 2 * len(periods)).
+    """
+    when = np.asarray(times)
+    if when.dtype.kind != "M" or when.ndim != 1 or np.isnat(when).any():
+        raise TypeError(f"times: expected dates (T,) as datetime64, got {when.dtype} {when.shape}")
+    days = when.astype("datetime64[s]").astype(np.int64) / 86400
+    year = when.astype("datetime64[Y]")
+    in_year = days - year.astype("datetime64[D]").astype(np.int64)
+    length = (year + 1).astype("datetime64[D]").astype(np.int64) - (days - in_year)
+    shares = {"day": days % 1, "week": (days + 3) / 7 % 1, "year": in_year / length}
+    turns = [2 * np.pi * shares[checks.choice(p, "periods", shares)] for p in periods]
+    waves = [wave(turn) for turn in turns for wave in (np.sin, np.cos)]
+    return np.stack(waves, axis=1) if waves else np.empty((len(when), 0))

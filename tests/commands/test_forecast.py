@@ -12,7 +12,7 @@ import minirnn as mr
 from minirnn import cli
 from minirnn.commands import forecast, forecasting
 from minirnn.commands.series_file import calendar_of, read_series, seasonal
-from minirnn.datasets import rolling, series
+from minirnn.datasets import forecasts, rolling
 from minirnn.datasets.table import read_table
 
 T = 72
@@ -50,7 +50,7 @@ def test_a_file_becomes_figures_a_picture_and_networks(tmp_path, capsys, short):
     report = json.loads((out / "forecast.json").read_text())
     assert report["verdict"] in said
     y = np.round(Y, 3)[:, None]
-    for name, own in rolling.compare(rolling.naive(12), y, 58, 2).items():
+    for name, own in rolling.compare(forecasts.naive(12), y, 58, 2).items():
         assert np.isclose(report["test"][name]["rmse"], own.rmse())
         assert np.isclose(report["test"][name]["mae"], own.mae())
         assert len(report["test"][name]["rmse_by_step"]) == 2
@@ -68,11 +68,11 @@ def test_the_saved_networks_make_the_forecast_that_is_printed(tmp_path, short):
     y, turn = np.round(Y, 3)[:, None], 2 * np.pi * np.arange(T + 1) / 12
     known = np.stack([np.sin(turn), np.cos(turn)], axis=1)
     network = report["network"]
-    total = network["naive_weight"] * rolling.naive(12)[network["naive"]](y, 1)
+    total = network["naive_weight"] * forecasts.naive(12)[network["naive"]](y, 1)
     for part in network["parts"]:
         about = mr.about(out / part["file"])
         assert about["column"] == "sales" and about["weight"] == part["weight"]
-        one = series.forecaster(mr.load(out / part["file"]), about)
+        one = forecasts.forecaster(mr.load(out / part["file"]), about)
         total = total + part["weight"] * one(y, 1, known)
     assert np.isclose(total[0, 0], report["forecast"][0]["value"])
 

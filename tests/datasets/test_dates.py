@@ -88,3 +88,19 @@ def test_years_with_a_fraction():
         np.array([1949, np.nan]),
     ):
         assert dates.decimal_years(values) == 0
+
+
+def test_the_calendar_turns_once_in_its_period():
+    hours = np.arange("2023-12-31T00", "2024-01-02T00", dtype="datetime64[h]")
+    day, week, year = (dates.calendar(hours, [p]) for p in ("day", "week", "year"))
+    assert np.allclose(day[:24], day[24:]) and np.allclose(day[6], [1, 0])
+    assert np.allclose(week[24], [0, 1])  # Monday, 1 January 2024
+    assert np.allclose(year[24], [0, 1])
+    assert dates.calendar(hours, ["day", "week"]).shape == (48, 4)
+
+
+def test_the_calendar_refuses_what_is_no_date():
+    with pytest.raises(TypeError, match="times: expected dates"):
+        dates.calendar([1, 2], ["day"])
+    with pytest.raises(ValueError, match="periods: expected 'day' or 'week' or 'year'"):
+        dates.calendar(np.array(["2024-01-01"], "datetime64[D]"), ["month"])
