@@ -9,15 +9,18 @@ Sequences are time first: x (T, B, D), states (B, H). Nothing is hidden in the l
 calls. Start with ``minirnn/cells/textbook.py``.
 """
 
+from minirnn import metrics
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
+from minirnn.cells.projected_lstm import ProjectedLSTM
 from minirnn.cells.rnn import RNN
 from minirnn.checking.gradcheck import gradcheck
 from minirnn.engine.threads import get_num_threads, set_num_threads
 from minirnn.files.model import about, load, save
 from minirnn.generate import decode, free_run, predict, sample
+from minirnn.labelling import ctc_align, ctc_decode, edit_distance, label_error_rate
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.checkpoint import Checkpoint
@@ -82,6 +85,7 @@ __all__ = [
     "Linear",
     "LuongAttention",
     "OutputRNN",
+    "ProjectedLSTM",
     "RMSProp",
     "Seq2Seq",
     "Sequential",
@@ -94,14 +98,19 @@ __all__ = [
     "clip_grad_value",
     "cosine",
     "ctc",
+    "ctc_align",
+    "ctc_decode",
     "decode",
+    "edit_distance",
     "fit",
     "free_run",
     "gaussian_interval",
     "gaussian_nll",
     "get_num_threads",
     "gradcheck",
+    "label_error_rate",
     "load",
+    "metrics",
     "mse",
     "no_cache",
     "predict",

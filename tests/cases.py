@@ -8,7 +8,8 @@ from minirnn.protocol import leaves as arrays
 from minirnn.protocol import map_tree as tree
 
 CELLS = [name for name in LAYERS if isinstance(make(name), Cell)]
-RECURRENT = [*CELLS, "GRU LSTM Linear"]  # those with a state and an output at every step
+# Those with a state and an output at every step.
+RECURRENT = [*CELLS, "ProjectedLSTM", "GRU LSTM Linear"]
 
 
 def randomised(name, seed=0, D=2, H=3, dtype="float64", scale=0.7):

@@ -36,7 +36,7 @@ def size(draw, largest=3):
 
 def cell(draw, D, K):
     """A recurrent layer from D features to K."""
-    kind = one_of(draw, "RNN", "LSTM", "GRU", "LSTMVariant", "OutputRNN", "MyCell")
+    kind = one_of(draw, "RNN", "LSTM", "GRU", "LSTMVariant", "ProjectedLSTM", "OutputRNN", "MyCell")
     if kind == "RNN":
         return Sketch("RNN", (D, K, one_of(draw, "tanh", "relu")))
     if kind == "LSTM":
@@ -45,6 +45,8 @@ def cell(draw, D, K):
         return Sketch("GRU", (D, K, one_of(draw, "after", "before")))
     if kind == "LSTMVariant":
         return Sketch("LSTMVariant", (D, K, one_of(draw, *VARIANTS)))
+    if kind == "ProjectedLSTM":
+        return Sketch(kind, (D, K + size(draw), K))
     if kind == "OutputRNN":
         return Sketch("OutputRNN", (D, size(draw), K))
     return Sketch(kind, (D, K))
@@ -185,11 +187,11 @@ def streaming(draw, D, depth):
 
 def peers(draw, D, depth):
     """What other libraries have too: several layers of one kind, in one direction or both."""
-    H, kind = size(draw), one_of(draw, "LSTM", "GRU", "RNN")
+    H, kind = size(draw), one_of(draw, "LSTM", "GRU", "RNN", "ProjectedLSTM")
     both = draw(st.booleans())
     layers = []
     for _ in range(size(draw)):
-        one = Sketch(kind, (D, H))
+        one = Sketch(kind, (D, H + 1, H) if kind == "ProjectedLSTM" else (D, H))
         layers.append(Sketch("Bidirectional", (one, one)) if both else one)
         D = 2 * H if both else H
     return layers[0] if len(layers) == 1 else Sketch("Sequential", tuple(layers)), D

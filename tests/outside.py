@@ -142,6 +142,8 @@ def torch_agrees(case: Case):
         return None
     H = weights["weight_hh_l0"].shape[1]
     more = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
+    if "weight_hr_l0" in weights:
+        more["proj_size"], H = weights["weight_hr_l0"].shape
     D = weights["weight_ih_l0"].shape[1]
     both = "weight_ih_l0_reverse" in weights
     n = sum(bool(re.fullmatch(r"weight_ih_l\d+", name)) for name in weights)
@@ -150,6 +152,6 @@ def torch_agrees(case: Case):
     )
     module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
     if lengths is None:
-        with torch.no_grad():
+        with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # it has no proj_size
             close(case, module(torch.tensor(x.astype(y.dtype)))[0].numpy(), y, "PyTorch")
     return None

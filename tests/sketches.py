@@ -10,8 +10,8 @@ from test_protocol import MyCell
 import minirnn as mr
 
 WITH_DTYPE = (
-    "RNN", "LSTM", "GRU", "LSTMVariant", "OutputRNN", "Linear", "Embedding", "CausalConv", "Scale",
-    "LayerNorm", "AttentionPool", "LuongAttention", "BahdanauAttention",
+    "RNN", "LSTM", "GRU", "LSTMVariant", "ProjectedLSTM", "OutputRNN", "Linear", "Embedding",
+    "CausalConv", "Scale", "LayerNorm", "AttentionPool", "LuongAttention", "BahdanauAttention",
 )  # fmt: skip
 
 

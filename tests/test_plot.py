@@ -48,6 +48,10 @@ PICTURES = {
     "heat": lambda ax: plot.heat(RNG.random((3, 5)), "abc", "forget gate", ax),
     "attention": lambda ax: plot.attention(RNG.random((2, 3)), "abc", "de", ax),
     "eigenvalues": lambda ax: plot.eigenvalues(RNG.normal(size=(5, 5)), ax),
+    "history": lambda ax: plot.history(
+        mr.History([3, 2, 1], [4, 3, 3.5], [1, 1, 1], [1, 1, 1], best_epoch=1), ax
+    ),
+    "confusion": lambda ax: plot.confusion([[5, 1], [0, 0]], ["yes", "perhaps"], ax),
     "unrolled": lambda ax: plot.unrolled(MODEL, np.zeros((6, 4), int), ax),
 }
 

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import minirnn as mr
 from minirnn import plot
 
 TRACED = {"i": np.ones((4, 2, 3)), "o": np.ones(4)}
@@ -25,6 +26,15 @@ ARGUMENTS = {
     "norms": (lambda: plot.gradient_norms({}), TypeError, "norms: expected a dictionary"),
     "measured": (lambda: plot.jacobians(3), TypeError, "measured: expected what measure.jacobians"),
     "biases": (lambda: plot.truncation_bias([1], None), TypeError, "biases: expected a dictionary"),
+    "a history": (lambda: plot.history([1]), TypeError, "history: expected what mr.fit returns"),
+    "no history": (lambda: plot.history(mr.History()), TypeError, "history: .*got no epochs"),
+    "a matrix": (
+        lambda: plot.confusion([[1, 2]]), ValueError, r"matrix: expected shape \(V, V\).*\(1, 2\)"
+    ),
+    "a negative count": (lambda: plot.confusion([[-1]]), ValueError, "matrix: .*at least 0"),
+    "names of classes": (
+        lambda: plot.confusion(np.eye(2), ["a"]), ValueError, "names: expected 2, .*got 1"
+    ),
     "k2s": (
         lambda: plot.truncation_bias([1], {"a": [1, 2]}), ValueError, r"k2s: expected shape \(2,\)"
     ),

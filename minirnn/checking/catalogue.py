@@ -14,6 +14,7 @@ from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import VARIANTS, LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
+from minirnn.cells.projected_lstm import ProjectedLSTM
 from minirnn.cells.rnn import RNN
 from minirnn.layers.attention import BahdanauAttention, LuongAttention
 from minirnn.layers.bidirectional import Bidirectional
@@ -62,6 +63,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
         f"LSTM {variant}": lambda D, H, variant=variant, **o: LSTMVariant(D, H, variant, **o)
         for variant in VARIANTS[1:-1]  # V and NP are the LSTMs above
     },
+    "ProjectedLSTM": lambda D, H, **o: ProjectedLSTM(D, H + 2, H, **o),
     "OutputRNN": lambda D, H, **o: OutputRNN(D, 4, H, **o),
     "OutputRNN forced": lambda D, H, **o: OutputRNN(D, 4, H, **o),
     "OutputRNN sampled": lambda D, H, **o: OutputRNN(D, 4, H, teacher_forcing=0.5, **o),

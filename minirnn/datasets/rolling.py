@@ -1,10 +1,8 @@
-"""Judge forecasts of a series: naive forecasts to compare with, rolling origins, intervals.
+"""Judge forecasts of a series: rolling origins, and intervals from errors.
 
-Every forecast is a function ``forecast(history, horizon, inputs=None)`` of the rows so far,
-history (T, D), that returns the next rows, (horizon, K): the naive ones here, a trained network
-(``series.forecaster``), or one of your own. ``rolling`` moves the origin through the test part, one
-row at a time, and hands each function the rows before the origin only (Tashman 2000,
-"Out-of-sample tests of forecasting accuracy"). So no forecast can look ahead.
+A forecast is a function, as in ``forecasts``, or one of your own. ``rolling`` moves the origin
+through the test part, one row at a time, and hands each function the rows before the origin only
+(Tashman 2000, "Out-of-sample tests of forecasting accuracy"). So no forecast can look ahead.
 """
 
 from __future__ import annotations
@@ -15,50 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.datasets.scaling import carry, last_known
-from minirnn.datasets.series import Forecast, as_series
+from minirnn.datasets.forecasts import Ends, Forecast
+from minirnn.datasets.series import as_series
 from minirnn.protocol import Array, Numbers
-
-
-def persistence(history: Numbers, horizon: int, inputs: Any = None) -> Array:
-    """Every value to come is the last known one. history (T, D); returns (horizon, D)."""
-    rows = carry(as_series(history, "history"))
-    return np.repeat(rows[-1:], checks.size(horizon, "horizon"), axis=0)
-
-
-def drift(history: Numbers, horizon: int, inputs: Any = None) -> Array:
-    """The line through the first and the last known value goes on (Hyndman & Athanasopoulos,
-    "Forecasting: Principles and Practice", 5.2). history (T, D); returns (horizon, D)."""
-    rows = as_series(history, "history")
-    ahead = np.arange(1, checks.size(horizon, "horizon") + 1)
-    result = np.empty((len(ahead), rows.shape[1]))
-    for d, column in enumerate(rows.T):
-        known = np.flatnonzero(np.isfinite(column))
-        first, last = (known[0], known[-1]) if len(known) else (0, len(column) - 1)
-        slope = (column[last] - column[first]) / max(last - first, 1)
-        result[:, d] = column[last] + slope * (len(column) - 1 - last + ahead)
-    return result
-
-
-def same_season(season: int) -> Forecast:
-    """A forecast: every value to come is the last known one of its season, ``season`` rows before
-    or a multiple of that. Before a whole season is known, it is the last value."""
-    season = checks.size(season, "season")
-
-    def forecast(history: Numbers, horizon: int, inputs: Any = None) -> Array:
-        rows = carry(as_series(history, "history"), season)
-        steps = checks.size(horizon, "horizon")
-        if len(rows) < season:
-            return persistence(rows, steps)
-        return rows[last_known(len(rows), steps, season)]
-
-    return forecast
-
-
-def naive(season: int | None = None) -> dict[str, Forecast]:
-    """The naive forecasts by name: persistence, drift and, with a season, the same season."""
-    own = {} if season in (None, 1) else {f"same season ({season} back)": same_season(season or 1)}
-    return {"persistence": persistence, **own, "drift": drift}
 
 
 class Rolling(NamedTuple):
@@ -145,14 +102,6 @@ def _checked(y: Any, H: int, D: int, columns: list[int]) -> Array:
             got = checks.shape_text(v.shape) + (" with NaN" if np.isnan(v).any() else "")
             raise ValueError(f"forecast: expected ({H}, {len(columns)}) without NaN, got {got}")
     return np.stack(values)
-
-
-class Ends(NamedTuple):
-    """A forecast with its interval."""
-
-    forecast: Array  # (H, K)
-    low: Array
-    high: Array
 
 
 def with_interval(

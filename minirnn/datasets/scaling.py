@@ -4,9 +4,9 @@ A ``Scaler`` works on windows: the ``past`` rows (R, N, D) that a forecast may k
 rows to come. In this order it takes
 
 * the logarithm, with ``log``,
-* a difference, with ``difference=m``: a value of the past becomes its change since m rows before,
-  and a value to come its change since the last known row of the same season. For m = 1 that is the
-  change since the last known value,
+* a difference, with ``difference=m``: a value of the past becomes two numbers, its change since m
+  rows before and its distance from the last known value; a value to come becomes its change since
+  the last known row of the same season. For m = 1 that is the change since the last known value,
 * the mean and the standard deviation ("standard"), or the minimum and the maximum ("minmax").
 
 A difference of a value to come is always taken to a row of the past. So to undo it is to add a
@@ -33,16 +33,18 @@ class Scaler:
     log: bool
     difference: int  # rows; 0 for none
     target: tuple[int, ...]  # the K columns to be forecast
-    shift: Array  # (D,), of the inputs
-    size: Array  # (D,)
+    shift: Array  # (D,), of the inputs; (2 * D,) with a difference
+    size: Array
     target_shift: Array  # (H, K), of the targets, for each step ahead
     target_size: Array  # (H, K)
 
     def inputs(self, past: Array) -> Array:
-        """The past (R, N, D) as a network gets it, (R - difference, N, D)."""
-        level = self._level(past)
-        m = self.difference
-        return (level[m:] - level[:-m] if m else level) / self.size - self.shift / self.size
+        """The past (R, N, D) as a network gets it, (R, N, D). With a difference it is (R -
+        difference, N, 2 * D): first the changes of all columns, then the distances."""
+        x, m = self._level(past), self.difference
+        if m:
+            x = np.concatenate([x[m:] - x[:-m], x[m:] - x[-1]], axis=2)
+        return (x - self.shift) / self.size
 
     def targets(self, past: Array, future: Array) -> Array:
         """The values to come (H, N, K) as a network shall forecast them, (H, N, K)."""
@@ -101,7 +103,8 @@ def fit_scaler(
     """
     kind, log, difference = options
     D, (H, _, K) = past.shape[2], future.shape
-    one = Scaler(kind, log, difference, target, np.zeros(D), np.ones(D), *_plain(H, K))
+    plain = [np.zeros((H, K)), np.ones((H, K))]
+    one = Scaler(kind, log, difference, target, np.zeros(1), np.ones(1), *plain)
     shift, size = _fit(one.inputs(past), kind, (0, 1))
     for d in range(D):
         if not size[d] > 1e-12 * np.abs(shift[d]):
@@ -112,10 +115,6 @@ def fit_scaler(
     own = _fit(one.targets(past, future), kind, (1,))
     own_size = np.where(own[1] > 0, own[1], 1.0)  # a step that never changes there
     return Scaler(kind, log, difference, target, shift, size, own[0], own_size)
-
-
-def _plain(H: int, K: int) -> tuple[Array, Array]:
-    return np.zeros((H, K)), np.ones((H, K))
 
 
 def _fit(values: Array, kind: str, axis: tuple[int, ...]) -> tuple[Array, Array]:

@@ -4,13 +4,14 @@ Axes: T rows of the series in time order, N windows, D columns, R rows of the pa
 holds, L of them steps of the network's input, H steps ahead, K columns to be forecast, F inputs
 that are known in advance. ::
 
-    parts = series.split(values, window=24, horizon=12, difference=12)
-    x, target = parts.train.x, parts.train.target  # (L, N, D), (N, H * K)
-    model = mr.Sequential(mr.GRU(x.shape[2], 32), mr.Last(), mr.Linear(32, target.shape[1]))
-    mr.fit(model, mr.mse, parts.train.batches(32), mr.Adam(), 100,
+    parts = series.split(values, window=12, horizon=6, difference=12)
+    x, target = parts.train.x, parts.train.target  # (L, N, ...), (N, H * K)
+    model = mr.Sequential(mr.GRU(x.shape[2], 16), mr.Last(), mr.Linear(16, target.shape[1]))
+    mr.fit(model, mr.mse, parts.train.batches(32), mr.Adam(0.01), 100,
            validation=parts.validation.batch(), patience=10)
-    network = series.forecaster(model, parts.about)  # forecast(history, horizon) -> (H, K)
-    evaluation.compare({"network": network} | evaluation.naive(season=12), values, parts)
+    own = {"network": forecasts.forecaster(model, parts.about)} | forecasts.naive(season=12)
+    for name, result in rolling.compare(own, values, parts.begins[1], horizon=6).items():
+        print(name, result.rmse(), result.mae())
 
 Whoever splits by hand makes one of four mistakes (chapter 9 of the notebooks). Here they are not
 possible: the parts are in time order, no window is in two of them, what is scaled is scaled by the
@@ -19,18 +20,15 @@ training part alone, and a difference is always taken to a row that a forecast m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn import checks
-from minirnn.datasets.scaling import Scaler, carry, check_options, fit_scaler, from_json
-from minirnn.protocol import Array, Layer, Numbers, Seed, no_cache
-
-# forecast(history (T, D), horizon, inputs (T + horizon, F) or None) -> (horizon, K)
-Forecast: TypeAlias = Callable[..., Array]
+from minirnn.datasets.scaling import Scaler, carry, check_options, fit_scaler
+from minirnn.protocol import Array, Numbers, Seed
 
 
 class Windows(NamedTuple):
@@ -116,14 +114,14 @@ def split(
         look_back = bool(look_back)
     if not isinstance(look_back, bool):
         raise TypeError(f"look_back: expected True or False, got {look_back!r:.80}")
-    filled = _filled(values, lag, checks.choice(missing, "missing", ("refuse", "mask")))
+    whole = filled(values, lag, checks.choice(missing, "missing", ("refuse", "mask")))
     if log:
         checks.one_wrong("values above 0 for the logarithm", "values", values, values <= 0)
     begins = _begins(len(values), validation, test)
-    first = int(np.isfinite(filled).all(axis=1).argmax())  # rows before are not known
+    first = int(np.isfinite(whole).all(axis=1).argmax())  # rows before are not known
     origins = _origins(first, len(values), begins, R, H, look_back)
     gaps = np.isnan(values) if missing == "mask" else None
-    raw = [_raw(values, filled, columns, at, R, H) for at in origins]
+    raw = [_raw(values, whole, columns, at, R, H) for at in origins]
     fitted = fit_scaler(*raw[0], options, columns)
     shift, size = _fit_inputs(known[: begins[0]])
     about = {
@@ -132,71 +130,10 @@ def split(
     }  # fmt: skip
     known = (known - shift) / size
     parts = [
-        _windows(fitted, *pair, at, _extra(gaps, known, at, L, H))
+        _windows(fitted, *pair, at, extra_columns(gaps, known, at, L, H))
         for pair, at in zip(raw, origins, strict=True)
     ]
     return Split(parts[0], parts[1], parts[2], about, begins)
-
-
-def forecaster(model: Layer, about: dict[str, Any]) -> Forecast:
-    """A trained model as a function ``forecast(history, horizon, inputs=None)``.
-
-    about: ``Split.about``; saved with the model as ``mr.save(model, path, about=parts.about)``, it
-    comes back from ``mr.about(path)``.
-
-    The function takes history (T, D), all rows before the first to be forecast, and inputs (T +
-    horizon, F), if the model was trained with some; and returns forecasts (horizon, K) in the units
-    of the series. Only the last R rows of the history are used. The horizon is at most that of the
-    training. NaN in the history are replaced if the model was trained with ``missing="mask"``.
-    """
-    if not isinstance(about, dict) or "scaler" not in about:
-        raise TypeError(f"about: expected Split.about, got {about!r:.80}")
-    scaler: Scaler = from_json(about["scaler"])
-    L, H, D = about["window"], about["horizon"], about["columns"]
-    R, K = L + scaler.difference, len(scaler.target)
-    shift, size = np.array(about["inputs_shift"]), np.array(about["inputs_size"])
-
-    def forecast(history: Numbers, horizon: int = H, inputs: Numbers | None = None) -> Array:
-        rows, steps = as_series(history, "history"), checks.size(horizon, "horizon")
-        if rows.shape[1] != D or len(rows) < R:
-            raise ValueError(f"history: expected at least {R} rows of {D}, got {rows.shape}")
-        if steps > H:
-            raise ValueError(f"horizon: expected at most {H}, as trained, got {horizon}")
-        known = _known_ahead(inputs, len(rows), steps, H, len(shift))
-        past = rows[-R:]
-        if np.isnan(past).any():  # else no row before them matters
-            past = _filled(rows, scaler.difference, about["missing"], "history")[-R:]
-        if np.isnan(past).any():
-            raise ValueError(f"history: expected known values in its last {R} rows, got NaN")
-        at = np.array([len(rows)])
-        gaps = np.isnan(rows) if about["missing"] == "mask" else None
-        extra = _extra(gaps, (known - shift) / size, at, L, H)
-        x = np.concatenate([scaler.inputs(past[:, None]), extra], axis=2)
-        with no_cache():
-            y, _, _ = model.forward(x)
-        scaled = np.asarray(y, np.float64).reshape(1, H, K).transpose(1, 0, 2)
-        return scaler.undo(scaled, past[:, None])[:steps, 0]
-
-    return forecast
-
-
-def calendar(times: Any, periods: Sequence[str]) -> Array:
-    """Inputs that are known in advance, from dates (T,): a sine and a cosine for each period.
-
-    times: datetime64. periods: of "day" (the time of day), "week" (the day of the week), "year"
-    (the day of the year). Returns (T, 2 * len(periods)).
-    """
-    when = np.asarray(times)
-    if when.dtype.kind != "M" or when.ndim != 1 or np.isnat(when).any():
-        raise TypeError(f"times: expected dates (T,) as datetime64, got {when.dtype} {when.shape}")
-    days = when.astype("datetime64[s]").astype(np.int64) / 86400
-    year = when.astype("datetime64[Y]")
-    in_year = days - year.astype("datetime64[D]").astype(np.int64)
-    length = (year + 1).astype("datetime64[D]").astype(np.int64) - (days - in_year)
-    shares = {"day": days % 1, "week": (days + 3) / 7 % 1, "year": in_year / length}
-    turns = [2 * np.pi * shares[checks.choice(p, "periods", shares)] for p in periods]
-    waves = [wave(turn) for turn in turns for wave in (np.sin, np.cos)]
-    return np.stack(waves, axis=1) if waves else np.empty((len(when), 0))
 
 
 # ---- The steps of ``split`` ---------------------------------------------------------------------
@@ -224,22 +161,6 @@ def _inputs(inputs: Numbers | None, values: Array) -> Array:
     return known
 
 
-def _known_ahead(inputs: Numbers | None, T: int, steps: int, H: int, F: int) -> Array:
-    """The inputs of the history and of H steps more. Those past the horizon asked for do not
-    matter: the last ones are repeated."""
-    if inputs is None and F == 0:
-        return np.empty((T + H, 0))
-    if inputs is None:
-        raise ValueError(f"inputs: expected ({T + steps}, {F}), those of the horizon too, got none")
-    known = as_series(inputs, "inputs")
-    if known.shape != (T + steps, F) or np.isnan(known).any():
-        got = checks.shape_text(known.shape) + (" with NaN" if np.isnan(known).any() else "")
-        raise ValueError(
-            f"inputs: expected ({T + steps}, {F}), of the history and the horizon, got {got}"
-        )
-    return np.concatenate([known, np.repeat(known[-1:], H - steps, axis=0)])
-
-
 def _columns(target: Any, D: int) -> tuple[int, ...]:
     if target is None:
         return tuple(range(D))
@@ -250,7 +171,7 @@ def _columns(target: Any, D: int) -> tuple[int, ...]:
     return columns
 
 
-def _filled(values: Array, lag: int, missing: str, name: str = "values") -> Array:
+def filled(values: Array, lag: int, missing: str, name: str = "values") -> Array:
     """The series without NaN, or ValueError."""
     gaps = np.isnan(values)
     if missing == "refuse" and gaps.any():
@@ -314,7 +235,7 @@ def _fit_inputs(known: Array) -> tuple[Array, Array]:
     return known.mean(axis=0), np.where(size > 0, size, 1.0)
 
 
-def _extra(gaps: Array | None, known: Array, at: Array, L: int, H: int) -> Array:
+def extra_columns(gaps: Array | None, known: Array, at: Array, L: int, H: int) -> Array:
     """The columns of x beside the values: gaps, the known inputs, and those of H rows later."""
     steps = at + np.arange(-L, 0)[:, None]
     columns = [known[steps], known[steps + H]]

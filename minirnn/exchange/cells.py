@@ -9,6 +9,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
+from minirnn.cells.projected_lstm import ProjectedLSTM
 from minirnn.cells.rnn import RNN
 from minirnn.exchange.checked import SIZES, Table, parameters
 from minirnn.protocol import Array
@@ -29,6 +30,11 @@ CELLS: Table = {
 
 def cell_params(cell: Any, dtype: Any = None) -> dict[str, Array]:
     """``parameters`` of an RNN, LSTM or GRU. Which there are follows from what it was made with."""
+    if type(cell) is ProjectedLSTM:
+        D, H, P = cell.input_size, cell.hidden_size, cell.proj_size
+        return parameters(
+            cell, {"W_x": (D, 4 * H), "W_h": (P, 4 * H), "b": (4 * H,), "W_r": (H, P)}, dtype
+        )
     D, H, n = cell.input_size, cell.hidden_size, len(OUR_ORDER[type(cell).__name__])
     shapes: dict[str, tuple[int, ...]] = {"W_x": (D, n * H), "W_h": (H, n * H), "b": (n * H,)}
     if type(cell) is GRU and cell.reset == "after":
@@ -44,6 +50,9 @@ def made(kind: Kind, nonlinearity: Nonlinearity, **params: Array) -> Any:
     cell: Any
     if kind == "RNN":
         cell = RNN(D, H, nonlinearity, rng=0, dtype=dtype)
+    elif "W_r" in params:
+        H, P = params["W_r"].shape
+        cell = ProjectedLSTM(D, H, P, rng=0, dtype=dtype)
     elif kind == "LSTM":
         cell = LSTM(D, H, peephole="p_i" in params, rng=0, dtype=dtype)
     else:

@@ -74,6 +74,8 @@ def module_at(given: Any, place: str) -> Any:
 
 def _fits(own: Mapping[str, Any], kind: str, gates: int) -> bool:
     """Whether these arrays can be those of a module of this kind."""
+    if gates == 4 and any(name.startswith("weight_hr") for name in own):  # with proj_size
+        return True
     if gates:
         shapes = [np.shape(a) for name, a in own.items() if name.startswith("weight_hh")]
         return any(len(s) == 2 and s[0] == gates * s[1] for s in shapes)

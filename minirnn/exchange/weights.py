@@ -20,6 +20,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.cells.gru import GRU
+from minirnn.cells.projected_lstm import ProjectedLSTM
 from minirnn.description import At
 from minirnn.exchange.cells import (
     CELLS,
@@ -43,7 +44,11 @@ from minirnn.protocol import Array, Layer
 Module: TypeAlias = Kind | Literal["Linear", "Embedding"]
 
 # What the other library has, too.
-PYTORCH: Table = {**CELLS, GRU: SIZES | {"reset": ["after"]}}
+PYTORCH: Table = {
+    **CELLS,
+    GRU: SIZES | {"reset": ["after"]},
+    ProjectedLSTM: SIZES | {"proj_size": ANY},
+}
 PYTORCH_STATELESS: Table = {
     Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
     Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
@@ -60,9 +65,10 @@ def to_torch(layer: Layer) -> dict[str, Array]:
     """The ``state_dict`` of the ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same, or of
     the ``Linear`` or ``Embedding``.
 
-    layer: an RNN, a GRU with ``reset="after"`` or an LSTM without peepholes, a concatenating
-        ``Bidirectional`` of two, or a ``Sequential`` of several of one kind and size, PyTorch's
-        ``num_layers``. The module is to be made with the same sizes and ``nonlinearity``. It stacks
+    layer: an RNN, a GRU with ``reset="after"``, an LSTM without peepholes or a ``ProjectedLSTM``,
+        a concatenating ``Bidirectional`` of two, or a ``Sequential`` of several of one kind and
+        size, PyTorch's ``num_layers``. The module (of a ``ProjectedLSTM``: ``torch.nn.LSTM`` with
+        ``proj_size``) is to be made with the same sizes and ``nonlinearity``. It stacks
         states in one array: layer by layer, forward before backward. A ``Linear`` or an
         ``Embedding`` by itself.
 
@@ -84,7 +90,8 @@ def to_torch(layer: Layer) -> dict[str, Array]:
             own["directions"] = directions
             expected = expected or own
             if k > 0:
-                expected["input_size"] = expected["directions"] * expected["hidden_size"]
+                size = expected.get("proj_size", expected["hidden_size"])
+                expected["input_size"] = expected["directions"] * size
             for name, value in expected.items():
                 if own.get(name) != value:
                     raise TypeError(
@@ -95,9 +102,10 @@ def to_torch(layer: Layer) -> dict[str, Array]:
         second = np.zeros_like(p["b"])
         if "b_hn" in p:
             second[2 * cell.hidden_size :] = p["b_hn"]
-        own_arrays = p["W_x"].T.copy(), p["W_h"].T.copy(), p["b"], second
-        names = (f"{name}_l{k}{end}" for name in TORCH_NAMES)
-        found |= zip(names, own_arrays, strict=True)
+        own_arrays = [p["W_x"].T.copy(), p["W_h"].T.copy(), p["b"], second]
+        own_arrays += [p["W_r"].T.copy()] if "W_r" in p else []
+        names = (f"{name}_l{k}{end}" for name in (*TORCH_NAMES, "weight_hr"))
+        found |= zip(names, own_arrays, strict=False)
         used |= {f"{place}.{name}".lstrip("."): a for name, a in cell.params.items()}
     for (one, a), (other, b) in itertools.combinations(used.items(), 2):
         if np.shares_memory(a, b):
@@ -145,8 +153,8 @@ def from_torch(
         to tensor, all float32 or all float64 (float16 and bfloat16 become float32); or ``net``.
     kind: "RNN", "LSTM" or "GRU", also for ``RNNCell``, ``LSTMCell`` and ``GRUCell``; "Linear" or
         "Embedding". It and the nonlinearity of an RNN do not stand in a ``state_dict``. Biases that
-        are not there (``bias=False``) are zero here. Of the module's other options ``proj_size`` is
-        not known, and ``batch_first`` does not matter: x is (T, B, D).
+        are not there (``bias=False``) are zero here. An LSTM with ``proj_size`` becomes a
+        ``ProjectedLSTM``; ``batch_first`` does not matter: x is (T, B, D).
     prefix: where the module is in the model, "encoder.rnn" for "encoder.rnn.weight_ih_l0". None:
         the only place where the arrays are those of such a module.
 
@@ -189,22 +197,29 @@ def _cells_from_torch(
     ends = [[f"_l{k}", f"_l{k}_reverse"][: 1 + both] for k in range(max(number, 1))]
     if "weight_ih" in given or "weight_hh" in given:  # of an LSTMCell
         ends = [[""]]
-    arrays = TORCH_NAMES if any(name.startswith("bias") for name in given) else TORCH_NAMES[:2]
+    bias_names = TORCH_NAMES[2:] if any(name.startswith("bias") for name in given) else ()
+    projected = kind == "LSTM" and f"weight_hr{ends[0][0]}" in given
+    arrays = [*TORCH_NAMES[:2], *bias_names, *["weight_hr"] * projected]
     take = taker(_only([a + end for level in ends for end in level for a in arrays], given), label)
-    H = take(f"weight_hh{ends[0][0]}", GATES[n], "H").shape[1]
-    take(f"weight_hh{ends[0][0]}", n * H, H)  # the other shapes follow from it
+    if projected:
+        P, H = take(f"weight_hr{ends[0][0]}", "P", "H").shape
+    else:
+        P = H = take(f"weight_hh{ends[0][0]}", GATES[n], "H").shape[1]
+    take(f"weight_hh{ends[0][0]}", n * H, P)  # the other shapes follow from it
     D = take(f"weight_ih{ends[0][0]}", n * H, "D").shape[1]
     layers: list[Any] = []
     for level in ends:
         cells = []
         for end in level:
-            W_ih, W_hh = take(f"weight_ih{end}", n * H, D), take(f"weight_hh{end}", n * H, H)
+            W_ih, W_hh = take(f"weight_ih{end}", n * H, D), take(f"weight_hh{end}", n * H, P)
             zeros = np.zeros(n * H, W_hh.dtype)
-            both_b = [take(f"{name}{end}", n * H) for name in arrays[2:]] or [zeros, zeros]
+            both_b = [take(f"{name}{end}", n * H) for name in bias_names] or [zeros, zeros]
             own = biases(kind, *both_b)
+            if projected:
+                own["W_r"] = take(f"weight_hr{end}", P, H).T
             cells.append(made(kind, nonlinearity, W_x=W_ih.T, W_h=W_hh.T, **own))
         layers.append(cells[0] if len(cells) == 1 else Bidirectional(*cells))
-        D = len(level) * H
+        D = len(level) * P
     return layers[0] if len(layers) == 1 else Sequential(*layers)
 
 
@@ -214,9 +229,8 @@ def _only(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
         got = f"{list(given)!r:.80}"
         raise ValueError(f"state_dict: expected also {', '.join(missing)}, got {got}")
     if more := [name for name in given if name not in names]:
-        why = "; a projection (proj_size) is not known here" if "weight_hr" in more[0] else ""
         expected = f"{', '.join(names)} and no more"
-        raise ValueError(f"state_dict: expected {expected}, got {more!r:.80}{why}")
+        raise ValueError(f"state_dict: expected {expected}, got {more!r:.80}")
     return {name: given[name] for name in names}
 
 

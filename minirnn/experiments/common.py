@@ -9,6 +9,7 @@ import minirnn as mr
 from minirnn.datasets import batches
 from minirnn.experiments import Result
 from minirnn.protocol import Layer
+from minirnn.training.overall import Overall
 
 Part = tuple[np.ndarray, np.ndarray]  # a part of the data: x (T, N, D), and a class for each (N,)
 
@@ -18,12 +19,12 @@ def accuracy(model: Layer, data: Iterable[tuple]) -> float:
 
     data: batches (x, target) or (x, target, lengths).
     """
-    right = total = 0
+    overall = Overall(mr.metrics.accuracy, "accuracy")
     for x, target, *lengths in data:
-        with mr.no_cache():
-            y, _, _ = model.forward(x, None, *lengths)
-        right, total = right + int(np.sum(y.argmax(axis=-1) == target)), total + len(target)
-    return 100 * right / total
+        y = mr.predict(model, x, lengths[0] if lengths else None, len(target))
+        overall.add(y, target, None)
+    right, number = overall.total
+    return 100 * right / number
 
 
 def in_order(x: np.ndarray, target: np.ndarray, size: int = 500) -> Iterable[tuple]:

@@ -23,6 +23,7 @@ from minirnn.cells.gru import GRU
 from minirnn.cells.lstm import LSTM
 from minirnn.cells.lstm_variants import LSTMVariant
 from minirnn.cells.output_rnn import OutputRNN
+from minirnn.cells.projected_lstm import ProjectedLSTM
 from minirnn.cells.rnn import RNN
 from minirnn.description import MISSING, OF_INITIAL_VALUES, arguments
 from minirnn.files.npz import read_arrays, write_arrays
@@ -45,7 +46,7 @@ from minirnn.protocol import Array, Layer, is_layer, optional
 KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        RNN, LSTM, GRU, LSTMVariant, OutputRNN, Linear, Embedding,
+        RNN, LSTM, GRU, LSTMVariant, ProjectedLSTM, OutputRNN, Linear, Embedding,
         LayerNorm, Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
         Checkpoint, LearnedState, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
         Seq2Seq, Unembedding,

@@ -88,11 +88,14 @@ def write_progress(
         for slot, a in slots.items()
     }
     progress = dataclasses.asdict(history)
+    metrics = progress.pop("metrics")
     # As arrays: a header has a largest size, an epoch after the other does not.
     by_epoch = {k: np.array(v, float) for k, v in progress.items() if isinstance(v, list)}
+    by_epoch["metrics"] = np.array([*metrics.values()], float)
+    progress["metrics"] = list(metrics)  # their names
     header = {
         "settings": settings,
-        "progress": {k: v for k, v in progress.items() if k not in by_epoch},
+        "progress": {k: v for k, v in progress.items() if k == "metrics" or k not in by_epoch},
         "steps": optimizer.steps,
         "rng": listed(rng.bit_generator.state),
         "seed": seed_of(rng),
@@ -147,7 +150,10 @@ def read_progress(
             name, slot = key.rsplit("/", 1)
             averages.setdefault(name, {})[slot] = a.copy()
         by_epoch = {name: a.tolist() for name, a in parts["history"].items()}
-        progress, steps = dict(header["progress"]) | by_epoch, int(header["steps"])
+        names = header["progress"].get("metrics", [])  # older files have none
+        by_epoch["metrics"] = dict(zip(names, by_epoch.get("metrics", []), strict=False))
+        progress = {"asked_to_stop": False} | header["progress"] | by_epoch
+        steps = int(header["steps"])
         if progress.keys() != dataclasses.asdict(history).keys():
             raise KeyError("history")
     except (KeyError, TypeError) as error:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -152,12 +152,13 @@ def _backward(model: Layer, runs: list[tuple[Array, Any]], dy: Array) -> dict[st
 
 def evaluate(
     model: Layer, loss_fn: Loss, batches: Iterable[tuple[Any, ...]], stateful: bool = False,
-    name: str = "batches",
+    name: str = "batches", metrics: Sequence[Any] = (),
 ) -> float:  # fmt: skip
     """The mean loss over all targets of the batches ``(x, target, lengths, mask)`` that count.
 
     It does not depend on how the targets are shared out among the batches, since the loss of each
-    batch counts by its ``number_of_targets``. stateful: as in ``fit``.
+    batch counts by its ``number_of_targets``. stateful: as in ``fit``. metrics: each an
+    ``Overall``, to which the batches are added.
 
     Raises ValueError, with the ``name`` of the batches, if no target counts, and for ``stateful``
     with a model that needs the whole sequence at once.
@@ -175,6 +176,8 @@ def evaluate(
         if n != 0:
             total += n * loss_and_gradient(loss_fn, y, target, mask, x)[0]
             number += n
+            for metric in metrics:
+                metric.add(y, target, mask)
     if number == 0:
         raise ValueError(f"{name}: {NO_TARGETS}")
     return total / number

@@ -147,26 +147,31 @@ def ctc(
     that length can spell: S labels need S steps, and one more for each that is like the one before.
     """
     logits = checks.array(checks.floats(logits, "logits"), "logits", ("T", "B", "V"), None)
+    T, B, _ = logits.shape
+    nats, dlogits = each_sequence(logits, target, steps_of(mask, T, B), blank)
+    return float(np.sum(nats) / B), dlogits
+
+
+def each_sequence(logits: Array, target: Any, steps: Array, blank: Any) -> tuple[Array, Array]:
+    """-log p(target) of each sequence, (B,), and the gradient of their mean, like logits."""
     T, B, V = logits.shape
     blank = label_of_blank(blank, V)
     target, n_labels = checked_target(target, B, V, blank)
-    steps = steps_of(mask, T, B)
     check_paths(target, n_labels, steps)
-
     label, skip = lattice(target, blank)
     dlogits, nats = empty(logits.shape, logits.dtype), np.empty(B)
     share = logits.dtype.type(1 / B)
     arrays = for_kernels(logits), label, skip, n_labels, steps, share, dlogits, nats
-    work = 4 * threads.PER_NUMBER * T * label.size
+    L = label.shape[1]
+    work = 4 * threads.PER_NUMBER * T * B * L
     n = min(threads.get_num_threads(), B) if work >= threads.ENOUGH else 1
 
     def run(k: int) -> None:
-        L = label.shape[1]
         scratch = empty((T + 1, L + 2), np.float64), np.empty(T), np.empty((3, L + 2))
         ctc_rows(B * k // n, B * (k + 1) // n, *arrays, *scratch)
 
     threads.each(run, range(n))
-    return float(np.sum(nats) / B), dlogits
+    return nats, dlogits
 
 
 # One target for each sequence, however many steps: by this ``fit`` weighs batches.

@@ -6,25 +6,22 @@ import contextlib
 import functools
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from minirnn import checks
-from minirnn.files.progress import (
-    check_replaceable,
-    read_progress,
-    settings_of,
-    write_progress,
-)
+from minirnn.files.progress import read_progress, settings_of, write_progress
 from minirnn.padding import padding, zero_at
-from minirnn.protocol import Array, Layer, Seed, State, check_streaming
-from minirnn.training.bptt import NO_TARGETS, batch_gradients, check_model, evaluate
+from minirnn.protocol import Array, Layer, Seed, State
+from minirnn.training.arguments import check_arguments, check_checkpoint, check_extras
+from minirnn.training.bptt import NO_TARGETS, batch_gradients, evaluate
 from minirnn.training.data import Data, WholeBatch, batches_of
 from minirnn.training.history import History, add_epoch, as_from_the_start, waited
 from minirnn.training.losses import Loss
 from minirnn.training.optim import Optimizer, clip_grad_norm
+from minirnn.training.overall import Overall
 from minirnn.training.terminal import ctrl_c, progress_bar
 
 HELP = "A lower learning rate, max_norm=1.0 or scaled inputs usually help."
@@ -36,15 +33,27 @@ def fit(
     schedule: Callable[[int], float] | None = None, max_norm: float | None = None,
     stateful: bool = False, rng: Seed = None, progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None, resume: bool = False,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
+    on_epoch: Callable[[History], Any] | None = None,
 ) -> History:  # fmt: skip
     """Train ``model`` in place and return what happened.
 
     data: what an epoch consists of. One batch, a tuple ``(x, target)``, ``(x, target, lengths)`` or
         ``(x, target, lengths, mask)``; or a list of batches; or a function of a numpy Generator
-        that returns the batches, shuffled for instance (see ``batches``).
+        that returns the batches, shuffled for instance (see ``datasets.batches``). Time comes
+        first: x is (T, B, D), or (T, B) of tokens, and targets are (T, B, ...) or (B, ...). A mask
+        may hold weights (see ``losses``).
     validation: data in one of the same forms, whose loss is measured after each epoch. With
         ``patience``, training ends when that many epochs in a row brought no new lowest loss. With
         it the parameters of the best epoch are put back at the end, whatever ends the training.
+    metrics: name to a function ``metric(y, target)`` or ``metric(y, target, mask=mask)``, of
+        ``mr.metrics`` or your own, measured on the validation data after each epoch and kept in
+        ``history.metrics``. It is the metric of all targets that count, whatever the batches. A
+        function of your own is given them in one call: y (n, K) and target (n, ...), with a mask
+        only if they weigh different amounts.
+    on_epoch: a function that is called with the history after each epoch, before it reaches the
+        checkpoint. If it returns ``"stop"``, the training ends, with ``asked_to_stop`` True;
+        otherwise it returns None.
     schedule: a function from the epoch's number (from 0) to its learning rate.
     max_norm: clip the joint norm of each batch's gradients to this.
     stateful: whether a batch begins in the final state of the batch before it, for the pieces of a
@@ -56,7 +65,8 @@ def fit(
         all. With the same arguments the result is the same to the last bit as without the
         interruption, if ``data`` draws only from the generator that it is given. Patience, epochs
         and validation may be others than before: the result is as if they had been given from the
-        start (except that earlier epochs without validation have no ``val_loss``).
+        start (except that earlier epochs without validation have no ``val_loss``, nor metrics). A
+        training that ``on_epoch`` has ended goes on only without ``on_epoch``.
 
     Losses are means over all targets that count, whatever the batches: the loss of a batch counts
     by the sum of its mask, by the number of numbers in its target, or for ``ctc`` by the number of
@@ -76,16 +86,17 @@ def fit(
     of the training has the epochs until then in its attribute ``history``.
     """
     epochs, generator = checks.size(epochs, "epochs"), checks.generator(rng)
-    _check_arguments(model, loss_fn, optimizer, schedule, validation, patience, max_norm, stateful)
-    _check_checkpoint(checkpoint, resume, optimizer)
+    check_arguments(model, loss_fn, optimizer, schedule, validation, patience, max_norm, stateful)
+    measured = check_extras(metrics, on_epoch, validation)
+    check_checkpoint(checkpoint, resume, optimizer)
     history = History()
     best: dict[str, Array] = {}  # the parameters of the best epoch
     settings = {} if checkpoint is None else settings_of(model, loss_fn, optimizer)
     carried = (settings, model, optimizer, history, best, generator)
     if checkpoint is not None and resume and os.path.exists(checkpoint):
-        accept = functools.partial(as_from_the_start, checkpoint, epochs, patience)
+        accept = functools.partial(as_from_the_start, checkpoint, epochs, patience, on_epoch)
         read_progress(checkpoint, *carried, accept)
-    begin = epochs if history.stopped_early else len(history.loss)
+    begin = epochs if history.stopped_early or history.asked_to_stop else len(history.loss)
     train_step = functools.partial(_train_step, model, loss_fn, optimizer, max_norm, generator)
     with ctrl_c() as pressed, progress_bar(epochs, begin, progress) as show:
         try:
@@ -95,19 +106,21 @@ def fit(
                 batches = batches_of(data, generator, "data")
                 loss, norm = _epoch(train_step, batches, epoch, stateful, pressed)
                 _check_finite(model, epoch)
-                val_loss = None
+                val_loss, values = None, dict[str, float]()
                 if validation is not None:
                     batches = batches_of(validation, generator, "validation")
-                    val_loss = _validate(model, loss_fn, batches, stateful, epoch)
-                add_epoch(history, loss, norm, optimizer.lr, val_loss)
+                    val_loss, values = _validate(model, loss_fn, batches, stateful, epoch, measured)
+                add_epoch(history, loss, norm, optimizer.lr, val_loss, values)
                 if history.best_epoch == epoch and (patience or checkpoint is not None):
                     best.update({name: p.copy() for name, p in model.params.items()})
                 if patience is not None:
                     history.stopped_early = waited(history) >= patience
+                if on_epoch is not None:
+                    history.asked_to_stop = _asks_to_stop(on_epoch(history))
                 if checkpoint is not None:
                     write_progress(checkpoint, *carried)
                 show(history)
-                if history.stopped_early or pressed:
+                if history.stopped_early or history.asked_to_stop or pressed:
                     break
         except KeyboardInterrupt:
             pressed.append(True)
@@ -177,13 +190,23 @@ def _check_finite(model: Layer, epoch: int) -> None:
 
 
 def _validate(
-    model: Layer, loss_fn: Loss, batches: Iterable[WholeBatch], stateful: bool, epoch: int
-) -> float:
-    """The loss over the validation data after an epoch."""
-    loss = evaluate(model, loss_fn, batches, stateful, "validation")
+    model: Layer, loss_fn: Loss, batches: Iterable[WholeBatch], stateful: bool, epoch: int,
+    metrics: Mapping[str, Callable[..., float]],
+) -> tuple[float, dict[str, float]]:  # fmt: skip
+    """The loss over the validation data after an epoch, and the metrics."""
+    overall = {name: Overall(metric, f"metrics[{name!r}]") for name, metric in metrics.items()}
+    loss = evaluate(model, loss_fn, batches, stateful, "validation", [*overall.values()])
     if not np.isfinite(loss):
         raise FloatingPointError(f"epoch {epoch + 1}: the validation loss is {loss}")
-    return loss
+    return loss, {name: metric.value() for name, metric in overall.items()}
+
+
+def _asks_to_stop(answer: Any) -> bool:
+    """Whether ``on_epoch`` has returned "stop", and not None."""
+    if answer is not None and not (isinstance(answer, str) and answer == "stop"):
+        expected = 'None, or "stop" to end the training'
+        raise TypeError(f"on_epoch: expected it to return {expected}, got {answer!r:.80}")
+    return answer is not None
 
 
 def _put_back(best: dict[str, Array], model: Layer) -> None:
@@ -202,49 +225,6 @@ def _hand_over(history: History, error: Exception) -> None:
         error.history = history  # type: ignore[attr-defined]
         if history.loss:
             error.add_note(f"fit: the attribute history of this error is {history!r}")
-
-
-def _check_arguments(
-    model: Any, loss_fn: Any, optimizer: Any, schedule: Any, validation: Any, patience: Any,
-    max_norm: Any, stateful: bool,
-) -> None:  # fmt: skip
-    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
-        raise TypeError(f"optimizer: expected one such as Adam(lr=0.001), got {optimizer!r:.80}")
-    checks.function(loss_fn, "loss_fn")
-    if schedule is not None:
-        checks.function(schedule, "schedule")
-    if patience is not None:
-        checks.size(patience, "patience")
-        if validation is None:
-            raise ValueError("patience: expected validation data with it, got none")
-    if max_norm is not None:
-        checks.number(max_norm, "max_norm", 0, low_included=False, finite=False)
-    check_model(model, loss_fn)
-    if stateful:
-        check_streaming(model)
-
-
-def _check_checkpoint(checkpoint: Any, resume: bool, optimizer: Any) -> None:
-    """Raise now the errors that would otherwise come after the first epoch."""
-    if not isinstance(resume, (bool, np.bool_)):
-        raise TypeError(f"resume: expected True or False, got {resume!r:.80}")
-    if checkpoint is None:
-        if resume:
-            raise ValueError("resume: expected a checkpoint to go on from, got none")
-        return
-    folder = os.path.dirname(os.path.abspath(checks.path(checkpoint, "checkpoint")))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"checkpoint: there is no folder {folder}")
-    if os.path.isdir(checkpoint):
-        raise IsADirectoryError(f"checkpoint: expected a file, but {checkpoint} is a folder")
-    if os.path.exists(checkpoint) and not os.path.isfile(checkpoint):
-        raise ValueError(f"checkpoint: expected a file to read again, got {checkpoint}, a device")
-    if not isinstance(getattr(optimizer, "state", None), dict):
-        raise TypeError(
-            "optimizer: expected one with its averages in a dictionary 'state', to save"
-        )
-    if not resume:
-        check_replaceable(checkpoint)
 
 
 def _why_not_finite(where: str, loss: float, model: Layer, batch: WholeBatch) -> str:

@@ -56,6 +56,7 @@ def progress_bar(
 
     def show(history: History) -> None:
         shown = {"loss": history.loss[-1], "val": (history.val_loss or [math.nan])[-1]}
+        shown |= {name: values[-1] for name, values in history.metrics.items()}
         texts = {name: f"{value:.4g}" for name, value in shown.items() if not math.isnan(value)}
         with contextlib.suppress(*trouble):
             if bar is not None:

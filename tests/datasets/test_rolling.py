@@ -3,26 +3,26 @@
 import numpy as np
 import pytest
 
-from minirnn.datasets import rolling
+from minirnn.datasets import forecasts, rolling
 
 Y = np.cumsum(np.random.default_rng(0).normal(size=(80, 2)), axis=0)
 
 
 def test_the_naive_forecasts_by_hand():
     history = np.array([1.0, 2, 4, 7])
-    assert rolling.persistence(history, 2).tolist() == [[7], [7]]
-    assert rolling.drift(history, 2).tolist() == [[9], [11]]
-    assert rolling.same_season(3)(history, 5).tolist() == [[2], [4], [7], [2], [4]]
-    assert rolling.same_season(9)(history, 1).tolist() == [[7]]
-    assert list(rolling.naive(12)) == ["persistence", "same season (12 back)", "drift"]
-    assert list(rolling.naive(1)) == list(rolling.naive()) == ["persistence", "drift"]
+    assert forecasts.persistence(history, 2).tolist() == [[7], [7]]
+    assert forecasts.drift(history, 2).tolist() == [[9], [11]]
+    assert forecasts.same_season(3)(history, 5).tolist() == [[2], [4], [7], [2], [4]]
+    assert forecasts.same_season(9)(history, 1).tolist() == [[7]]
+    assert list(forecasts.naive(12)) == ["persistence", "same season (12 back)", "drift"]
+    assert list(forecasts.naive(1)) == list(forecasts.naive()) == ["persistence", "drift"]
 
 
 def test_the_naive_forecasts_bridge_gaps():
     history = np.array([1.0, np.nan, 5, 7, np.nan])
-    assert rolling.persistence(history, 1).tolist() == [[7]]
-    assert rolling.drift(history, 1).tolist() == [[11]]
-    assert rolling.same_season(2)(history, 2).tolist() == [[7], [5]]
+    assert forecasts.persistence(history, 1).tolist() == [[7]]
+    assert forecasts.drift(history, 1).tolist() == [[11]]
+    assert forecasts.same_season(2)(history, 2).tolist() == [[7], [5]]
 
 
 def test_each_forecast_gets_the_rows_before_its_origin_and_no_others():
@@ -42,19 +42,19 @@ def test_each_forecast_gets_the_rows_before_its_origin_and_no_others():
 
 
 def test_the_errors_are_those_of_all_steps_and_columns():
-    result = rolling.rolling(rolling.persistence, Y, 60, 2, end=70, every=3)
+    result = rolling.rolling(forecasts.persistence, Y, 60, 2, end=70, every=3)
     assert result.rows.tolist() == [60, 63, 66]
     error = np.array([[Y[t + h] - Y[t - 1] for t in result.rows] for h in range(2)])
     assert np.isclose(result.rmse(), np.sqrt(np.mean(error**2)))
     assert np.isclose(result.mae(), np.abs(error).mean())
-    own = rolling.rolling(rolling.persistence, Y, 60, 2, end=70, every=3, target=1)
+    own = rolling.rolling(forecasts.persistence, Y, 60, 2, end=70, every=3, target=1)
     assert np.isclose(own.mae(), np.abs(error[..., 1]).mean())
 
 
 def test_missing_values_are_not_judged():
     y = Y[:, 0].copy()
     y[75] = np.nan
-    result = rolling.rolling(rolling.persistence, y, 74, 1)
+    result = rolling.rolling(forecasts.persistence, y, 74, 1)
     assert np.isnan(result.actual).sum() == 1 and np.isfinite(result.rmse())
 
 
@@ -68,10 +68,12 @@ def test_an_interval_covers_as_many_further_errors_as_it_promises():
 
 
 def test_intervals_come_from_errors_on_other_rows():
-    errors = rolling.rolling(rolling.persistence, Y, 40, 2, end=60)
-    forecast = rolling.with_interval(rolling.persistence, errors, level=0.8)
+    errors = rolling.rolling(forecasts.persistence, Y, 40, 2, end=60)
+    forecast = rolling.with_interval(forecasts.persistence, errors, level=0.8)
     result = rolling.rolling(forecast, Y, 60, 2)
-    assert np.array_equal(result.forecast, rolling.rolling(rolling.persistence, Y, 60, 2).forecast)
+    assert np.array_equal(
+        result.forecast, rolling.rolling(forecasts.persistence, Y, 60, 2).forecast
+    )
     low, high = rolling.quantiles(errors.actual - errors.forecast, 0.8)
     assert np.allclose(result.low, result.forecast + low[:, None])
     inside = (result.low <= result.actual) & (result.actual <= result.high)
@@ -82,13 +84,13 @@ def test_intervals_come_from_errors_on_other_rows():
 
 def test_relative_intervals_grow_with_the_forecast():
     y = np.exp(Y[:, 0] / 10)
-    errors = rolling.rolling(rolling.persistence, y, 40, 1, end=60)
-    forecast = rolling.with_interval(rolling.persistence, errors, relative=True)
+    errors = rolling.rolling(forecasts.persistence, y, 40, 1, end=60)
+    forecast = rolling.with_interval(forecasts.persistence, errors, relative=True)
     small, large = forecast(y[:60], 1), forecast(10 * y[:60], 1)
     assert np.allclose(10 * (small.high - small.low), large.high - large.low)
     with pytest.raises(ValueError, match="relative: expected values and forecasts above 0"):
         rolling.with_interval(
-            rolling.persistence, rolling.rolling(rolling.persistence, -y, 40, 1), relative=True
+            forecasts.persistence, rolling.rolling(forecasts.persistence, -y, 40, 1), relative=True
         )
 
 
@@ -111,13 +113,13 @@ def test_rolling_refuses_what_is_no_forecast(forecast, says):
 def test_rolling_refuses_rows_without_room():
     for begin, end in ((79, None), (70, 71), (70, 90)):
         with pytest.raises(ValueError, match="begin, end: expected rows with room for a horizon"):
-            rolling.rolling(rolling.persistence, Y, begin, 2, end=end)
+            rolling.rolling(forecasts.persistence, Y, begin, 2, end=end)
     with pytest.raises(TypeError, match="forecasts: expected functions by name"):
-        rolling.compare([rolling.persistence], Y, 70, 2)
+        rolling.compare([forecasts.persistence], Y, 70, 2)
     with pytest.raises(TypeError, match=r"forecasts\['mine'\]: expected a function"):
         rolling.compare({"mine": 3}, Y, 70, 2)
-    few = rolling.rolling(rolling.persistence, Y, 78, 2)
+    few = rolling.rolling(forecasts.persistence, Y, 78, 2)
     with pytest.raises(ValueError, match="errors: expected at least 2 for step 1, got 1"):
-        rolling.with_interval(rolling.persistence, few)
+        rolling.with_interval(forecasts.persistence, few)
     with pytest.raises(TypeError, match="errors: expected what rolling returns"):
-        rolling.with_interval(rolling.persistence, Y)
+        rolling.with_interval(forecasts.persistence, Y)

@@ -1,10 +1,12 @@
 """Windows of a series: what a window sees, what a scaler is fitted on, what a forecast knows."""
 
+import textwrap
+
 import numpy as np
 import pytest
 
 import minirnn as mr
-from minirnn.datasets import series
+from minirnn.datasets import forecasts, rolling, series
 from minirnn.datasets.scaling import from_json, last_known
 
 RNG = np.random.default_rng(0)
@@ -28,7 +30,7 @@ def test_windows_are_pieces_of_the_series_and_what_comes_after_them():
         for n, row in enumerate(w.rows):
             assert np.array_equal(w.past[:, n], Y[row - 7 : row])
             assert np.array_equal(w.future[:, n], Y[row : row + 3, [1]])
-        assert w.x.shape == (5, len(w.rows), 2)
+        assert w.x.shape == (5, len(w.rows), 4)
         assert w.target.shape == (len(w.rows), 3)
 
 
@@ -82,6 +84,8 @@ def test_scaled_training_windows_have_the_mean_and_size_that_is_promised():
     assert np.allclose(standard.target.std(axis=0), 1)
     minmax = series.split(Y, 4, 3, scaler="minmax", difference=1).train
     assert np.allclose([minmax.x.min(), minmax.x.max()], [0, 1])
+    changes, distances = np.split(series.split(Y, 4, difference=3).train.x, 2, axis=2)
+    assert not np.ptp(distances[-1], axis=0).any()  # the last value is at no distance from itself
 
 
 def test_a_difference_is_to_the_last_known_row_of_the_season():
@@ -104,7 +108,7 @@ def naive_model(parts):
 
 def test_a_forecast_of_no_change_is_persistence_with_the_mean_change():
     parts = series.split(Y, 4, 3, difference=1)
-    forecast = series.forecaster(naive_model(parts), parts.about)
+    forecast = forecasts.forecaster(naive_model(parts), parts.about)
     shift = np.array(parts.about["scaler"]["target_shift"])
     assert np.allclose(forecast(Y[:50]), Y[49] + shift)
     assert np.allclose(forecast(Y[:50], 2), Y[49] + shift[:2])
@@ -120,13 +124,11 @@ def test_a_forecaster_sees_what_the_windows_hold(missing):
         y, 5, 4, target=[1], inputs=known, missing=missing, difference=3, look_back=True
     )
     D, n = parts.train.x.shape[2], parts.train.target.shape[1]
-    assert D - (2 if missing == "mask" else 0) == 2 + 4
+    assert D - (2 if missing == "mask" else 0) == 4 + 4
     model = mr.Sequential(mr.GRU(D, 6, rng=0), mr.Last(), mr.Linear(6, n, rng=0))
-    forecast = series.forecaster(model, parts.about)
-    scaler = from_json(parts.about["scaler"])
+    forecast = forecasts.forecaster(model, parts.about)
     w = parts.test
-    scaled = model.forward(w.x)[0].reshape(len(w.rows), 4, 1).transpose(1, 0, 2)
-    together = scaler.undo(scaled, w.past)
+    together = forecasts.predict(model, w, parts.about)
     for k, row in enumerate(w.rows):
         alone = forecast(y[:row], 4, known[: row + 4])
         assert np.allclose(alone, together[:, k], rtol=1e-10)
@@ -172,19 +174,10 @@ def test_batches_hold_every_window_once():
 
 def test_a_saved_model_forecasts_the_same(tmp_path):
     parts = series.split(Y, 4, 2, difference=1, log=True)
-    model = mr.Sequential(mr.GRU(2, 3, rng=0), mr.Last(), mr.Linear(3, 4, rng=0))
+    model = mr.Sequential(mr.GRU(4, 3, rng=0), mr.Last(), mr.Linear(3, 4, rng=0))
     mr.save(model, tmp_path / "m.npz", about=parts.about)
-    again = series.forecaster(mr.load(tmp_path / "m.npz"), mr.about(tmp_path / "m.npz"))
-    assert np.array_equal(again(Y), series.forecaster(model, parts.about)(Y))
-
-
-def test_the_calendar_turns_once_in_its_period():
-    hours = np.arange("2023-12-31T00", "2024-01-02T00", dtype="datetime64[h]")
-    day, week, year = (series.calendar(hours, [p]) for p in ("day", "week", "year"))
-    assert np.allclose(day[:24], day[24:]) and np.allclose(day[6], [1, 0])
-    assert np.allclose(week[24], [0, 1])  # Monday, 1 January 2024
-    assert np.allclose(year[24], [0, 1])
-    assert series.calendar(hours, ["day", "week"]).shape == (48, 4)
+    again = forecasts.forecaster(mr.load(tmp_path / "m.npz"), mr.about(tmp_path / "m.npz"))
+    assert np.array_equal(again(Y), forecasts.forecaster(model, parts.about)(Y))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +229,7 @@ def test_the_logarithm_refuses_what_is_not_above_0():
 
 def test_a_forecaster_refuses_what_it_was_not_trained_for():
     parts = series.split(Y, 4, 2, inputs=Y)
-    forecast = series.forecaster(naive_model(parts), parts.about)
+    forecast = forecasts.forecaster(naive_model(parts), parts.about)
     for arguments, says in (
         ((Y[:3], 2, Y[:5]), r"history: expected at least 4 rows of 2, got \(3, 2\)"),
         ((Y[:9, :1], 2, Y[:11]), "history: expected at least 4 rows of 2"),
@@ -248,11 +241,30 @@ def test_a_forecaster_refuses_what_it_was_not_trained_for():
         with pytest.raises(ValueError, match=says):
             forecast(*arguments)
     with pytest.raises(TypeError, match="about: expected Split"):
-        series.forecaster(naive_model(parts), {})
+        forecasts.forecaster(naive_model(parts), {})
 
 
-def test_the_calendar_refuses_what_is_no_date():
-    with pytest.raises(TypeError, match="times: expected dates"):
-        series.calendar([1, 2], ["day"])
-    with pytest.raises(ValueError, match="periods: expected 'day' or 'week' or 'year'"):
-        series.calendar(np.array(["2024-01-01"], "datetime64[D]"), ["month"])
+def test_the_program_at_the_head_of_the_module_runs(capsys):
+    text = series.__doc__.split("::\n")[1].split("Whoever")[0]
+    month = np.arange(240)
+    values = month / 9 + np.sin(month / 12 * 2 * np.pi) + 0.1 * RNG.normal(size=240)
+    exec(
+        textwrap.dedent(text).replace("100,", "2,"),
+        {"series": series, "forecasts": forecasts, "rolling": rolling, "mr": mr, "values": values},
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.parametrize(("kind", "outputs"), [("gaussian", 2), ("quantiles", 3)])
+def test_a_network_that_says_how_sure_it_is_gives_intervals(kind, outputs):
+    parts = series.split(Y, 4, 2, difference=1, log=True)
+    D, n = parts.train.x.shape[2], parts.train.target.shape[1]
+    model = mr.Sequential(mr.Last(), mr.Linear(D, outputs * n, rng=0))
+    loss = {"gaussian": mr.gaussian_nll, "quantiles": mr.quantile_loss}[kind]
+    mr.fit(model, loss, parts.train.batches(16), mr.Adam(0.01), 30, rng=0, progress=False)
+    forecast = forecasts.forecaster(model, parts.about, kind, coverage=0.8)
+    result = rolling.rolling(forecast, Y, parts.begins[1], 2)
+    assert (result.low < result.forecast).all() and (result.forecast < result.high).all()
+    assert 0.6 < result.coverage() < 0.95
+    with pytest.raises(ValueError, match="model: expected 4 outputs for 'value', got"):
+        forecasts.forecaster(model, parts.about)(Y)

@@ -16,6 +16,7 @@ KINDS = {
     "RNN relu": (mr.RNN, {"nonlinearity": "relu"}),
     "LSTM": (mr.LSTM, {}),
     "LSTM peephole": (mr.LSTM, {"peephole": True}),
+    "ProjectedLSTM": (lambda D, H, **o: mr.ProjectedLSTM(D, H + 2, H, **o), {}),
     "GRU": (mr.GRU, {}),
     "GRU before": (mr.GRU, {"reset": "before"}),
 }
@@ -66,6 +67,7 @@ def is_a_torch_module(levels, dropout_at):
     return known and len(set(levels)) == 1 and not 0 < dropout_at < len(levels)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")  # slow in float32
 @settings(max_examples=30)
 @given(stacks(), st.integers(0, 999))
 def test_a_stack_computes_the_same_in_torch_or_is_refused(drawn, seed):
@@ -78,9 +80,11 @@ def test_a_stack_computes_the_same_in_torch_or_is_refused(drawn, seed):
         return
     kind, H, merge = levels[0]
     options = {"nonlinearity": "relu"} if kind == "RNN relu" else {}
-    kind = kind.split()[0]
+    kind, more = kind.split()[0], dict(options)
+    if kind == "ProjectedLSTM":
+        kind, H, more = "LSTM", H + 2, {"proj_size": H}
     weights = exchange.to_torch(model)
-    module = getattr(torch.nn, kind)(2, H, len(levels), bidirectional=bool(merge), **options)
+    module = getattr(torch.nn, kind)(2, H, len(levels), bidirectional=bool(merge), **more)
     module.to(torch.float32 if dtype == np.float32 else torch.float64)
     module.load_state_dict({name: torch.tensor(a) for name, a in weights.items()})
     x = np.random.default_rng(seed).normal(size=(4, 3, 2)).astype(dtype)
@@ -133,7 +137,8 @@ def test_one_wrong_array_is_found_wherever_it_is(data, kind, both):
 @st.composite
 def models(draw, D, K, depth, streams=False):
     """A layer from D features to K at each step. streams: one that can be run in pieces."""
-    dtype, kinds = "float32", [*KINDS, "Linear"]
+    dtype = "float32"
+    kinds = [*(k for k in KINDS if k != "ProjectedLSTM"), "Linear"]  # ONNX has no projection
     kinds += ["Activation", "LayerNorm", "Dropout"] if D == K else []
     if depth:
         kinds = ["Sequential", "Sequential", "Checkpoint", *([] if streams else ["sum", "concat"])]

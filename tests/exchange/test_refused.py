@@ -66,6 +66,10 @@ NO_STATE_DICT = {
     "a stack in two directions": (
         lambda: mr.Bidirectional(mr.Sequential(lstm()), lstm()), "got Sequential",
     ),
+    "projections of two sizes": (
+        lambda: mr.Sequential(mr.ProjectedLSTM(2, 4, 3), mr.ProjectedLSTM(3, 4, 2)),
+        "layer 1, .* proj_size 3, .* got 2",
+    ),
     "a learned state": (lambda: mr.LearnedState(lstm()), "got LearnedState"),
     "Checkpoint": (lambda: mr.Checkpoint(lstm(), 3), "got Checkpoint"),
     "an Embedding below": (lambda: mr.Sequential(mr.Embedding(5, 2), lstm()), "got Embedding"),
@@ -180,6 +184,7 @@ def with_nan(a):
     return np.where(np.arange(a.size).reshape(a.shape) == 4, np.nan, a)
 
 
+PROJECTED = exchange.to_torch(mr.ProjectedLSTM(2, 4, 3, rng=0))
 STACK = exchange.to_torch(mr.Sequential(lstm(2, 3), lstm(3, 3)))
 BOTH = exchange.to_torch(mr.Bidirectional(lstm(2, 3), lstm(2, 3)))
 BIAS = STACK["bias_ih_l0"]
@@ -202,7 +207,7 @@ NO_MODULE = {
         {k: a for k, a in BOTH.items() if "reverse" in k}, "expected also weight_ih_l0,",
     ),
     "a projection": (
-        STACK | {"weight_hr_l0": np.ones((2, 3))}, r"weight_hr_l0'\]; a projection \(proj_size\)",
+        STACK | {"weight_hr_l0": np.ones((2, 3))}, r"expected also weight_hr_l1, got",
     ),
     "two modules of this kind": (
         {f"{p}.{k}": a for p in ("below", "above") for k, a in STACK.items()},
@@ -210,6 +215,14 @@ NO_MODULE = {
     ),
     "names of a cell and of a module": (
         STACK | {"weight_ih": STACK["weight_ih_l0"]}, "expected also weight_hh,",
+    ),
+    "a projection of another size": (
+        PROJECTED | {"weight_hr_l0": np.ones((3, 5))},
+        r"weight_hh_l0 .* expected shape \(20, 3\), got \(16, 3\)",
+    ),
+    "a projection that reduces nothing": (
+        PROJECTED | {"weight_hr_l0": np.ones((4, 4)), "weight_hh_l0": np.ones((16, 4))},
+        "proj_size: expected less than hidden_size, 4, got 4",
     ),
     "names that are none": (STACK | {3: BIAS}, "expected names that are texts, got 3"),
     "a bias of one": (STACK | {"bias_ih_l0": np.ones(1)}, r"ih_l0 .* \(12,\), got \(1,\)"),

@@ -8,19 +8,25 @@ import minirnn as mr
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'bench')")
 
-CELLS = {"RNN": "RNN", "RNN relu": "RNN", "LSTM": "LSTM", "GRU after": "GRU"}
+CELLS = {
+    "RNN": "RNN", "RNN relu": "RNN", "LSTM": "LSTM", "GRU after": "GRU", "ProjectedLSTM": "LSTM",
+}  # fmt: skip
 
 
 def twin(name, layer):
     """The same layer in PyTorch, with the same weights; the second bias holds b_hn."""
     D, H, p = layer.input_size, layer.hidden_size, layer.params
     options = {"nonlinearity": "relu"} if name == "RNN relu" else {}
+    if name == "ProjectedLSTM":
+        options = {"proj_size": layer.proj_size}
     module = getattr(torch.nn, CELLS[name])(D, H, dtype=torch.float64, **options)
     with torch.no_grad():
         module.weight_ih_l0[:] = torch.tensor(p["W_x"].T.copy())
         module.weight_hh_l0[:] = torch.tensor(p["W_h"].T.copy())
         module.bias_ih_l0[:] = torch.tensor(p["b"])
         module.bias_hh_l0.zero_()
+        if "W_r" in p:
+            module.weight_hr_l0[:] = torch.tensor(p["W_r"].T.copy())
         if "b_hn" in p:
             module.bias_hh_l0[2 * H :] = torch.tensor(p["b_hn"])
     return module
@@ -63,6 +69,8 @@ def test_outputs_states_and_all_gradients_agree_to_1e_12(name, lengths, T, B, D,
     close(grads["W_x"].T, module.weight_ih_l0.grad)
     close(grads["W_h"].T, module.weight_hh_l0.grad)
     close(grads["b"], module.bias_ih_l0.grad)
+    if "W_r" in grads:
+        close(grads["W_r"].T, module.weight_hr_l0.grad)
     if "b_hn" in grads:
         close(grads["b_hn"], module.bias_hh_l0.grad[2 * H :])
 
