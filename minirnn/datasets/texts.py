@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,13 @@ from minirnn.protocol import Array
 
 IN_UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "<eos>"
+# What may stand at the beginning of a file, and the encoding that it is the mark of; the longer
+# ones first, since that of UTF-32 begins with that of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
 
 
 def read(path: Path | str, other: str | None = None) -> str:
@@ -44,6 +52,79 @@ def read(path: Path | str, other: str | None = None) -> str:
     raise ValueError(f"{path}: not UTF-8 at offset {where} ({reason})")
 
 
+def of_a_user(path: Path | str, encoding: str | None = None) -> str:
+    """Any text file, "-" for standard input: see ``decoded``. Raises OSError and ValueError."""
+    if str(path) == "-":
+        return decoded(sys.stdin.buffer.read(), "standard input", encoding)
+    with open(path, "rb") as file:
+        return decoded(files.content(file, f"{path}:"), str(path), encoding)
+
+
+def decoded(data: bytes, name: str, encoding: str | None = None) -> str:
+    """The text in a file's bytes: each line ends with a line feed, and there is no mark of the byte
+    order.
+
+    name: of the file, for messages. encoding: any that Python knows; without one UTF-8, or what the
+    mark at the beginning says. Raises ValueError with the line of the first wrong byte, for an
+    encoding that is none, and for one that can hardly be meant: another than the mark's; one of
+    bytes for a file in which each character outside of ASCII is right in UTF-8.
+    """
+    marked = next((code for mark, code in MARKS if data.startswith(mark)), None)
+    code = _known(encoding) if encoding is not None else marked or "utf-8"
+    plain = code.replace("utf-8-sig", "utf-8").removesuffix("-le").removesuffix("-be")
+    utf_8 = marked == "utf-8" or (not data.isascii() and _fails(data, "utf-8") is None)
+    if (marked and plain != marked) or (utf_8 and not plain.startswith("utf")):
+        raise ValueError(
+            f"{name}: it is in {(marked or 'utf-8').upper()}, but the encoding that is given for "
+            f"it is {encoding}; give none"
+        )
+    if code in ("utf-16", "utf-32") and not marked:
+        raise ValueError(
+            f"{name}: the mark of the byte order is missing; expected {code}-le or {code}-be as "
+            f"its encoding, got {encoding}"
+        )
+    if error := _fails(data, code):
+        before = data[: error.start].decode(code, "ignore")
+        line, wrong = before.count("\n") + 1, data[error.start : error.start + 1].hex()
+        raise ValueError(
+            f"{name}: line {line}: not {code.upper()} (byte {wrong} at offset {error.start}); "
+            "expected its encoding in --encoding, such as cp1252 (Windows, Western Europe), "
+            "latin-1, shift_jis, gb18030"
+        )
+    text = data.decode(code).removeprefix("\ufeff")
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(
+            f"{name}: line {line}: a character of value 0, which no text has; expected a text, or "
+            "its encoding in --encoding: utf-16-le or utf-16-be perhaps"
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _known(encoding: str) -> str:
+    """The usual name of an encoding of texts."""
+    try:
+        name = codecs.lookup(encoding).name
+        "".encode(name)  # a LookupError for what is no encoding of texts, such as base64
+        return name
+    except (LookupError, ValueError, TypeError):
+        raise ValueError(
+            "encoding: expected one that Python knows, such as utf-8, cp1252, latin-1 or utf-16, "
+            f"got {encoding!r:.80}"
+        ) from None
+
+
+def _fails(data: bytes, code: str) -> UnicodeDecodeError | None:
+    """What is wrong with bytes that are not in this encoding."""
+    try:
+        data.decode(code)
+    except UnicodeDecodeError as error:
+        return error
+    except UnicodeError:  # a mark is missing, say
+        return UnicodeDecodeError(code, data, 0, 1, "not decodable")
+    return None
+
+
 def lines(path: Path, other: str | None = None) -> list[str]:
     """The lines of a text file, at least one. The last one may end with a line feed or not."""
     text = read(path, other).removesuffix("\n")
@@ -52,13 +133,21 @@ def lines(path: Path, other: str | None = None) -> list[str]:
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
-def characters(text: str) -> tuple[Array, list[str]]:
-    """A text as tokens (N,), and the character that each token stands for."""
+def characters(text: str, alphabet: Sequence[str] | None = None) -> tuple[Array, list[str]]:
+    """A text as tokens (N,), and the character that each token stands for.
+
+    alphabet: of a model that is there already; without it, all characters of the text, in order.
+    Raises ValueError for a character that is not in it, unless ``<unk>`` is, which then stands for
+    all others.
+    """
     if not _text(text):
         raise ValueError("text: expected at least one character, got none")
-    alphabet = sorted(set(text))
-    index = {c: k for k, c in enumerate(alphabet)}
-    return np.array([index[c] for c in text]), alphabet
+    known = sorted(set(text)) if alphabet is None else list(alphabet)
+    index = {c: k for k, c in enumerate(known)}
+    if UNKNOWN not in index and (new := sorted(set(text) - index.keys())):
+        raise ValueError(f"text: {new[0]!r} is not in the alphabet of {len(known)} characters")
+    unknown = index.get(UNKNOWN)
+    return np.array([index.get(c, unknown) for c in text], np.int64), known
 
 
 def shakespeare(progress: bool | None = None) -> str:

@@ -1,5 +1,7 @@
 """Text files are read as they are meant, or refused with the file and the line."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,47 @@ def test_a_vocabulary_has_at_most_as_many_words_as_asked_for(size):
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+ACCENTS = "d\u00e9j\u00e0 vu\nna\u00efve\n"
+
+
+@pytest.mark.parametrize("code, encoding", [
+    ("utf-8", None), ("utf-8-sig", None), ("utf-8-sig", "utf-8"), ("utf-16", None),
+    ("utf-16", "utf-16-le"), ("utf-32", None), ("latin-1", "latin-1"), ("cp1252", "Windows-1252"),
+    ("utf-16-be", "utf-16-be"), ("mac-roman", "mac-roman"),
+])  # fmt: skip
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_encoding_and_end_of_line_gives_the_same_text(code, encoding, end):
+    data = ACCENTS.replace("\n", end).encode(code)
+    assert texts.decoded(data, "f", encoding) == ACCENTS
+
+
+@pytest.mark.parametrize("data, encoding, message", [
+    (b"a\nb\xe9\n", None, r"f: line 2: not UTF-8 \(byte e9 at offset 3\); .* --encoding, such as"),
+    (b"a\nb\x81\n", "cp1252", r"f: line 2: not CP1252 \(byte 81 at offset 3\)"),
+    ("\u00e9".encode(), "cp1252", "f: it is in UTF-8, but the encoding .* is cp1252; give none"),
+    ("\u00e9".encode("utf-16"), "latin-1", "f: it is in UTF-16, but the encoding .* is latin-1"),
+    ("ab".encode("utf-16-be"), "utf-16", "f: the mark of the byte order is missing; expected utf-"),
+    ("a\nb".encode("utf-16-le"), None, "f: line 1: a character of value 0.* utf-16-le"),
+    (b"a\nb\0", None, "f: line 2: a character of value 0, which no text has"),
+    (b"a", "utf8x", "encoding: expected one that Python knows, such as .*, got 'utf8x'"),
+    (b"a", "base64", "encoding: expected one that Python knows, such as .*, got 'base64'"),
+])  # fmt: skip
+def test_bytes_that_are_no_text_are_refused_with_their_line(data, encoding, message):
+    with pytest.raises(ValueError, match=message):
+        texts.decoded(data, "f", encoding)
+
+
+def test_a_text_of_the_user_is_a_file_or_standard_input(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\r\nb")
+    assert texts.of_a_user(tmp_path / "a.txt") == "a\nb"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
+    assert texts.of_a_user("-", "latin-1") == "caf\u00e9"
+
+
+def test_characters_of_a_given_alphabet():
+    tokens, alphabet = texts.characters("abz", ["b", "a", "<unk>"])
+    assert tokens.tolist() == [1, 0, 2] and alphabet == ["b", "a", "<unk>"]
+    with pytest.raises(ValueError, match="text: 'z' is not in the alphabet of 2 characters"):
+        texts.characters("abz", ["b", "a"])
