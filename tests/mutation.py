@@ -43,6 +43,11 @@ TARGETS = {
     "layers/seq2seq.py": [ATTENTION, *LAYERS, "-k", "Seq2Seq or seq2seq"],
     "layers/checkpoint.py": ["tests/layers/test_checkpoint.py", *LAYERS, "-k", "heckpoint"],
     "training/losses.py": ["tests/training/test_losses.py"],
+    "training/uncertainty.py": [
+        "tests/training/test_losses.py", "tests/training/test_uncertainty.py",
+        "-k", "not pytorch and not constant",
+    ],
+    "metrics.py": ["tests/test_metrics.py"],
     "training/ctc.py": ["tests/training/test_ctc.py"],
     "training/bptt.py": ["tests/training/test_bptt.py", "tests/training/test_truncated.py"],
     "training/rtrl.py": ["tests/training/test_truncated.py"],

@@ -13,6 +13,7 @@ from cases import LAYERS, arrays, flatten, randomised, tree
 
 import minirnn as mr
 from minirnn.checking.catalogue import example
+from minirnn.datasets import batches
 
 T, B, D, H = 4, 3, 2, 3
 ACTIVATIONS = ("Activation", "Activation softmax", "Activation log_softmax")
@@ -240,6 +241,26 @@ CALLS = {
     "interval": (mr.gaussian_interval, {"y": LOGITS[..., :2], "coverage": 0.9}),
     "class_weights": (mr.class_weights, {"target": TOKENS, "classes": 2}),
     "ctc": (mr.ctc, {"logits": LOGITS, "target": TOKENS[:1], "mask": MASK, "blank": 4}),
+    "accuracy": (mr.metrics.accuracy, {"y": LOGITS, "target": TOKENS, "mask": MASK}),
+    "f1": (mr.metrics.f1, {"y": TOKENS, "target": TOKENS, "mask": MASK, "lengths": [4, 3, 2]}),
+    "perplexity": (mr.metrics.perplexity, {"logits": LOGITS, "target": TOKENS, "lengths": None}),
+    "rmse": (mr.metrics.rmse, {"y": Y, "target": Y, "mask": MASK, "lengths": [4, 3, 2]}),
+    "coverage": (mr.metrics.coverage, {"low": Y, "high": Y, "target": Y, "mask": MASK}),
+    "binary_accuracy": (mr.metrics.binary_accuracy, {"logits": Y, "target": Y}),
+    "by_class": (mr.metrics.by_class, {"matrix": [[1, 2], [3, 4]]}),
+    "confusion_matrix": (
+        mr.metrics.confusion_matrix, {"y": TOKENS, "target": TOKENS, "classes": 5},
+    ),
+    "shuffled": (
+        lambda **k: list(batches.shuffled(**k)),
+        {"x": X3, "target": Y, "batch_size": 2, "rng": 0, "stepwise": True, "lengths": [4, 3, 2],
+         "mask": MASK},
+    ),
+    "buckets": (
+        batches.buckets,
+        {"sequences": [[1, 2], [3]], "targets": [1, 2], "batch_size": 2, "rng": 0,
+         "stepwise": False, "masks": [1, 0.5]},
+    ),
     "bptt": (
         lambda **k: mr.bptt(REAL, mr.mse, **k),
         {"x": X3, "target": Y, "state": None, "lengths": [4, 3, 2], "mask": None},
@@ -254,7 +275,8 @@ CALLS = {
     "fit": (
         lambda **k: mr.fit(REAL, k.pop("loss_fn"), k.pop("data"), k.pop("optimizer"), 1, **k),
         {"loss_fn": mr.mse, "data": (X3, Y), "optimizer": mr.SGD(1e-9), "validation": (X3, Y),
-         "patience": 1, "schedule": mr.step_decay(1e-9, 2), "max_norm": 1.0, "rng": 0},
+         "patience": 1, "schedule": mr.step_decay(1e-9, 2), "max_norm": 1.0, "rng": 0,
+         "metrics": {"rmse": mr.metrics.rmse}, "on_epoch": lambda history: None},
     ),
     "SGD": (mr.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}),
     "Adam": (mr.Adam, {"lr": 0.1, "beta1": 0.9, "beta2": 0.9, "eps": 0.1, "weight_decay": 0.1}),

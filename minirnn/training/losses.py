@@ -152,7 +152,7 @@ class Counted(NamedTuple):
 
     valid: Array  # bool, of the shape of the target: which ones count
     weight: Array | int  # of each target, the largest is 1; the number 1 if all that count weigh it
-    total: float  # the sum of the weights
+    total: np.float64  # the sum of the weights; so what is divided by it is in float64 too
 
 
 def counted(mask: Numbers | None, shape: tuple[int, ...]) -> Counted:
@@ -160,7 +160,7 @@ def counted(mask: Numbers | None, shape: tuple[int, ...]) -> Counted:
     if 0 in shape:
         raise ValueError(f"target: expected at least one, got shape {checks.shape_text(shape)}")
     if mask is None:
-        return Counted(np.ones(shape, bool), 1, math.prod(shape))
+        return Counted(np.ones(shape, bool), 1, np.float64(math.prod(shape)))
     mask = checks.numbers(mask, "mask")
     mask = weights(checks.array(mask, "mask", shape[: max(mask.ndim, 1)], None))
     if not mask.any():
@@ -169,9 +169,9 @@ def counted(mask: Numbers | None, shape: tuple[int, ...]) -> Counted:
     valid = np.broadcast_to(mask != 0, shape)
     weight = mask / mask.max()  # only proportions matter: so no weight is too small or too large
     if np.isin(weight, (0, 1)).all():
-        return Counted(valid, 1, int(np.count_nonzero(valid)))
+        return Counted(valid, 1, np.float64(np.count_nonzero(valid)))
     weight = np.broadcast_to(weight, shape)
-    return Counted(valid, weight, float(np.sum(weight, dtype=np.float64)))
+    return Counted(valid, weight, np.sum(weight, dtype=np.float64))
 
 
 def weights(mask: Numbers) -> Array:

@@ -70,7 +70,7 @@ def quantile_loss(
         loss += float(np.sum(weight * np.maximum(level * u, (level - 1) * u), dtype=np.float64))
         dy.append(weight * np.where(u > 0, -level, np.where(u < 0, 1 - level, 0)))
     share = 1 / (len(q) * total)
-    return loss * share, (np.concatenate(dy, axis=-1) * share).astype(target.dtype)
+    return float(loss * share), (np.concatenate(dy, axis=-1) * share).astype(target.dtype)
 
 
 def gaussian_interval(y: Numbers, coverage: float = 0.9) -> tuple[Array, Array]:

@@ -141,6 +141,13 @@ def test_the_dtype_is_that_of_the_prediction(name):
     assert loss == pytest.approx(loss_fn(y, target)[0], rel=1e-5)
 
 
+def test_a_gradient_in_single_precision_is_rounded_once():
+    y, target = (RNG.normal(size=(7, 3)).astype(np.float32) for _ in range(2))
+    expected = ((y - target).astype(np.float64) * (2 / 21)).astype(np.float32)
+    for mask in (None, np.ones((7, 3)), np.full(7, 0.3)):
+        assert np.array_equal(mr.mse(y, target, mask)[1], expected)
+
+
 @pytest.mark.parametrize("size", [1e2, 1e4, 1e300])
 def test_no_logit_is_too_large(size):
     loss, d = mr.softmax_cross_entropy([[size, -size, 0.0]] * 2, [0, 1])
