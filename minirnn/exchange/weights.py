@@ -38,10 +38,11 @@ from minirnn.exchange.state_dicts import arrays_of_module, module_at
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.embedding import Embedding
 from minirnn.layers.linear import Linear
+from minirnn.layers.norm import LayerNorm
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Array, Layer
 
-Module: TypeAlias = Kind | Literal["Linear", "Embedding"]
+Module: TypeAlias = Kind | Literal["Linear", "Embedding", "LayerNorm"]
 
 # What the other library has, too.
 PYTORCH: Table = {
@@ -52,25 +53,26 @@ PYTORCH: Table = {
 PYTORCH_STATELESS: Table = {
     Linear: {"in_features": ANY, "out_features": ANY, "dtype": ANY},
     Embedding: {"num_embeddings": ANY, "embedding_dim": ANY, "dtype": ANY},
+    LayerNorm: {"num_features": ANY, "eps": ANY, "dtype": ANY},
 }
 PYTORCH_STACKS: Table = {
     Sequential: {"layers": ANY},
     Bidirectional: {"forward_layer": ANY, "backward_layer": ANY, "merge": ["concat"]},
 }
-STATELESS = ("Linear", "Embedding")
+STATELESS = ("Linear", "Embedding", "LayerNorm")
 TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def to_torch(layer: Layer) -> dict[str, Array]:
     """The ``state_dict`` of the ``torch.nn.RNN``, ``LSTM`` or ``GRU`` that computes the same, or of
-    the ``Linear`` or ``Embedding``.
+    the ``Linear``, ``Embedding`` or ``LayerNorm``.
 
     layer: an RNN, a GRU with ``reset="after"``, an LSTM without peepholes or a ``ProjectedLSTM``,
         a concatenating ``Bidirectional`` of two, or a ``Sequential`` of several of one kind and
         size, PyTorch's ``num_layers``. The module (of a ``ProjectedLSTM``: ``torch.nn.LSTM`` with
         ``proj_size``) is to be made with the same sizes and ``nonlinearity``. It stacks
-        states in one array: layer by layer, forward before backward. A ``Linear`` or an
-        ``Embedding`` by itself.
+        states in one array: layer by layer, forward before backward. A ``Linear``, an
+        ``Embedding`` or a ``LayerNorm`` (whose ``eps`` is an argument there) by itself.
 
     Returns new arrays of the layer's dtype, of which ``from_torch`` makes an equal layer. Raises
     TypeError for what a ``state_dict`` cannot say: other layers and options, ``Dropout`` between
@@ -136,6 +138,10 @@ def _stateless_to_torch(layer: Any) -> dict[str, Array]:
     if type(layer) is Embedding:
         p = parameters(layer, {"W": (layer.num_embeddings, layer.embedding_dim)})
         return {"weight": p["W"]}
+    if type(layer) is LayerNorm:
+        shape = (layer.num_features,)
+        p = parameters(layer, {"g": shape, "b": shape})
+        return {"weight": p["g"], "bias": p["b"]}
     D, K = layer.in_features, layer.out_features
     p = parameters(layer, {"W": (D, K), "b": (K,)})
     return {"weight": p["W"].T.copy(), "bias": p["b"]}
@@ -151,41 +157,49 @@ def from_torch(
 
     state_dict: ``net.state_dict()`` of the module or of a whole model that has it, name to array or
         to tensor, all float32 or all float64 (float16 and bfloat16 become float32); or ``net``.
-    kind: "RNN", "LSTM" or "GRU", also for ``RNNCell``, ``LSTMCell`` and ``GRUCell``; "Linear" or
-        "Embedding". It and the nonlinearity of an RNN do not stand in a ``state_dict``. Biases that
-        are not there (``bias=False``) are zero here. An LSTM with ``proj_size`` becomes a
-        ``ProjectedLSTM``; ``batch_first`` does not matter: x is (T, B, D).
+    kind: "RNN", "LSTM" or "GRU", also for ``RNNCell``, ``LSTMCell`` and ``GRUCell``; "Linear",
+        "Embedding" or "LayerNorm". It and the nonlinearity of an RNN do not stand in a
+        ``state_dict``. Biases that are not there (``bias=False``) are zero here. An LSTM with
+        ``proj_size`` becomes a ``ProjectedLSTM``. ``batch_first`` does not matter: x is (T, B, D).
+        The ``eps`` of a LayerNorm is that of the module if this is given, else 1e-5.
     prefix: where the module is in the model, "encoder.rnn" for "encoder.rnn.weight_ih_l0". None:
         the only place where the arrays are those of such a module.
 
-    Returns a cell, a ``Bidirectional``, a ``Sequential`` of them, a ``Linear`` or an ``Embedding``.
+    Returns a cell, a ``Bidirectional``, a ``Sequential`` of them, or a layer of the other kinds.
     Raises ValueError or TypeError for names, shapes or dtypes that are not those of one such
     module, where several are meant, and for numbers that are not finite.
     """
     checks.choice(kind, "kind", (*OUR_ORDER, *STATELESS))
-    n = 0 if kind == "Linear" or kind == "Embedding" else gates(kind, nonlinearity)
+    n = 0
+    if kind == "RNN" or kind == "LSTM" or kind == "GRU":
+        n = gates(kind, nonlinearity)
     place, given = arrays_of_module(state_dict, kind, n, prefix)
-    _check_module(module_at(state_dict, place), kind, nonlinearity)
+    module = module_at(state_dict, place)
+    _check_module(module, kind, nonlinearity)
     label = f"state_dict: {place}{{}} of kind {kind!r}"
-    if kind == "Linear" or kind == "Embedding":
-        return _stateless_from_torch(given, kind, label)
+    if kind == "Linear" or kind == "Embedding" or kind == "LayerNorm":
+        return _stateless_from_torch(given, kind, label, getattr(module, "eps", 1e-5))
     return _cells_from_torch(given, kind, nonlinearity, label)
 
 
-def _stateless_from_torch(given: Mapping[str, Any], kind: str, label: str) -> Any:
-    has_bias = kind == "Linear" and "bias" in given
+def _stateless_from_torch(given: Mapping[str, Any], kind: str, label: str, eps: float) -> Any:
+    has_bias = kind != "Embedding" and "bias" in given
     take = taker(_only(["weight", "bias"] if has_bias else ["weight"], given), label)
-    if kind == "Embedding":
+    layer: Any
+    if kind == "LayerNorm":
+        g = take("weight", "D")
+        layer, arrays = LayerNorm(len(g), eps, dtype=g.dtype), {"g": g}
+    elif kind == "Embedding":
         W = take("weight", "V", "E")
-        embedding = Embedding(W.shape[0], W.shape[1], rng=0, dtype=W.dtype)
-        embedding.params["W"][...] = W
-        return embedding
-    W = take("weight", "K", "D").T
-    linear = Linear(W.shape[0], W.shape[1], rng=0, dtype=W.dtype)
-    linear.params["W"][...] = W
+        layer, arrays = Embedding(W.shape[0], W.shape[1], 0, W.dtype), {"W": W}
+    else:
+        W = take("weight", "K", "D").T
+        layer, arrays = Linear(W.shape[0], W.shape[1], 0, W.dtype), {"W": W}
     if has_bias:
-        linear.params["b"][...] = take("bias", W.shape[1])
-    return linear
+        arrays["b"] = take("bias", len(given["weight"]))
+    for name, a in arrays.items():
+        layer.params[name][...] = a
+    return layer
 
 
 def _cells_from_torch(

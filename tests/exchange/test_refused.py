@@ -8,7 +8,7 @@ import pytest
 
 import minirnn as mr
 from minirnn import exchange
-from minirnn.exchange import cells, onnx, weights
+from minirnn.exchange import cells, keras, onnx, weights
 from minirnn.exchange.checked import compared
 
 PAIR = mr.RNN(3, 3), mr.RNN(3, 3)
@@ -26,7 +26,7 @@ def one_array_twice():
 
 NO_STATE_DICT = {
     "another class": (
-        lambda: mr.Dropout(0.5), "RNN or LSTM or GRU or Linear or Embedding, .* got Dropout",
+        lambda: mr.Dropout(0.5), "or GRU or Linear or Embedding or LayerNorm, .* got Dropout",
     ),
     "a class derived from one": (lambda: type("LSTM", (mr.LSTM,), {})(2, 3), "layer: expected RNN"),
     "peepholes": (lambda: lstm(peephole=True), "LSTM with peephole=False, .* got peephole=True"),
@@ -103,7 +103,8 @@ def test_what_is_no_layer_is_refused_by_name():
 def test_what_keras_has_not_is_refused_by_name():
     for cell, words in [
         (lstm(peephole=True), "LSTM with peephole=False, .* got peephole=True"),
-        (mr.Bidirectional(*PAIR), "cell: expected RNN or LSTM or GRU, .* got Bidirectional"),
+        (mr.Bidirectional(*[mr.Linear(3, 3)] * 2), "cell: expected RNN or LSTM or GRU, .* got Lin"),
+        (mr.Sequential(*PAIR, mr.Last()), "cell: expected RNN or LSTM or GRU .* got Last"),
     ]:
         with pytest.raises(TypeError, match=words):
             exchange.to_keras(cell)
@@ -111,7 +112,8 @@ def test_what_keras_has_not_is_refused_by_name():
 
 def test_the_tables_know_every_argument_of_every_class():
     for table in (
-        weights.PYTORCH, weights.PYTORCH_STACKS, weights.PYTORCH_STATELESS, cells.CELLS, onnx.ONNX,
+        weights.PYTORCH, weights.PYTORCH_STACKS, weights.PYTORCH_STATELESS, cells.CELLS,
+        keras.KERAS, onnx.ONNX,
     ):  # fmt: skip
         for kind, known in table.items():
             names = set(inspect.signature(kind).parameters)
@@ -296,8 +298,13 @@ def changed(at, a, kind="LSTM"):
 
 
 NO_KERAS_LAYER = {
-    "two arrays": ("LSTM", kernels()[:2], "expected kernel, recurrent kernel, bias, got 2"),
-    "no list": ("LSTM", None, "expected kernel, recurrent kernel, bias, got NoneType"),
+    "one array": ("LSTM", kernels()[:1], "expected kernel, recurrent kernel, bias, got 1"),
+    "nothing": ("LSTM", [], "bias, got 0: call the layer once, so that it is built"),
+    "no list": ("LSTM", None, r"bias, that is layer.get_weights\(\), or .* itself, got NoneType"),
+    "a flat stack": (
+        "LSTM", [*kernels(), *exchange.to_keras(mr.LSTM(3, 3))],
+        r"kernels of one shape, got \(2, 12\) and \(3, 12\); for a stack pass a list",
+    ),
     "a flat kernel": ("LSTM", changed(0, np.ones(12)), r": kernel .* \(D, 12\), got \(12,\)"),
     "a kernel of one column": (
         "RNN", changed(0, np.ones((2, 1)), "RNN"), r"weights: kernel .* \(D, 3\), got \(2, 1\)",
@@ -309,7 +316,7 @@ NO_KERAS_LAYER = {
         "LSTM", [kernels()[k] for k in (1, 0, 2)], r"recurrent .* \(2, 8\), got \(2, 12\)",
     ),
     "a bias of one": ("LSTM", changed(2, np.ones(1)), r"weights: bias .* \(12,\), got \(1,\)"),
-    "two biases": ("LSTM", changed(2, np.ones((2, 12))), r": bias .* \(12,\), got \(2, 12\)"),
+    "three biases": ("LSTM", changed(2, np.ones((3, 12))), r"bias .* \(2, 12\), got \(3, 12\)"),
     "a GRU's bias of one row": (
         "GRU", changed(2, np.ones((1, 9)), "GRU"), r"weights: bias .* \(2, 9\), got \(1, 9\)",
     ),

@@ -14,12 +14,14 @@ LAYERS = {
     "GRU": mr.Bidirectional(randomised("GRU after", 0, D=2), randomised("GRU after", 1, D=2)),
     "Linear": randomised("Linear", D=6, H=4),
     "Embedding": mr.Embedding(5, 2, rng=0),
+    "LayerNorm": mr.LayerNorm(4),
 }
+LAYERS["LayerNorm"].params["b"][...] = 0.5
 MODEL = {  # names as those of a model with one module of each kind
     f"net.{kind.lower()}.{name}": a
     for kind, layer in LAYERS.items()
     for name, a in exchange.to_torch(layer).items()
-} | {"net.norm.running_mean": np.ones(3), "net.norm.num_batches_tracked": np.array(3)}
+} | {"net.norm.weight": np.ones(3), "net.norm.running_mean": np.ones(3)}
 
 
 def same(one, other):
@@ -81,6 +83,9 @@ def test_modules_themselves_and_what_they_give():
         assert layer.dtype == np.float32
     with pytest.raises(ValueError, match="nonlinearity: expected 'relu', as the module has, got"):
         exchange.from_torch(net, "RNN")
+    norm = torch.nn.LayerNorm(4, eps=0.1, bias=False)
+    assert exchange.from_torch(norm, "LayerNorm").eps == 0.1
+    assert exchange.from_torch(norm.state_dict(), "LayerNorm").eps == 1e-5
     net["words"].max_norm = 1.0
     with pytest.raises(ValueError, match=r"an Embedding without max_norm, got max_norm=1\.0"):
         exchange.from_torch(net, "Embedding")
