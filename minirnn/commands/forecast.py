@@ -118,7 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
         try_folder(arguments.json.absolute().parent, "--json")
     network, validation, test = train(problem, arguments)
     table = compared(problem, network, validation, test, arguments.level)
-    print("\n" + in_a_table(table, arguments.level), flush=True)
+    print("\n" + in_a_table(table, arguments.level))
+    if (n := len(validation.rows)) + 1 < round(2 / (1 - arguments.level)):
+        print(f"only {n} errors of the validation part make the interval: it is their range")
     verdict = judged(table)
     print("\n" + verdict)
     coming = ahead(own, problem, network, validation, arguments.level)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minirnn as mr
+from minirnn import metrics
 from minirnn.datasets import forecasts, rolling, series
 from minirnn.protocol import Array
 from minirnn.training.optim import cosine
@@ -221,4 +222,5 @@ def ahead(problem: Problem, network: Network) -> Array:
 
 
 def rmse(forecast: Array, actual: Array) -> float:
-    return float(np.sqrt(np.nanmean((forecast - actual) ** 2)))
+    """Root of the mean squared error, over the values that are there."""
+    return metrics.rmse(forecast, actual, np.isfinite(actual))

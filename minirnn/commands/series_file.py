@@ -19,7 +19,7 @@ from minirnn.datasets.dates import (
 from minirnn.datasets.table import Table, is_numeric
 from minirnn.protocol import Array
 
-LEAST = 40  # rows
+LEAST, MOST = 40, 30_000  # rows
 TIMES = ("time", "date", "datetime", "timestamp", "year", "month", "day", "week", "quarter", "")
 
 
@@ -211,16 +211,21 @@ def _with_missing_rows(
 def _ends(
     table: Table, values: Array, known: Array, times: Array | None, notes: list[str]
 ) -> tuple[Array, Array, Array | None]:
-    """Without the rows before the first and after the last value that is to be forecast."""
-    there = np.flatnonzero(np.isfinite(values[:, 0]))
-    if not len(there):
-        raise ValueError(f"{table.file}: the column to be forecast holds no number")
-    begin, end = int(there[0]), int(there[-1]) + 1
+    """Without the rows before all columns have a value, and after the last one that is to be
+    forecast; and without the oldest rows of a very long series."""
+    there = np.isfinite(values)
+    if not there.any(axis=0).all():
+        raise ValueError(f"{table.file}: a column of --column or --inputs holds no number")
+    begin = int(there.argmax(axis=0).max())
+    end = int(np.flatnonzero(there[:, 0])[-1]) + 1
     if begin:
-        notes.append(f"rows without a value at the beginning, left out: {begin}")
+        notes.append(f"rows at the beginning before every column has a value, left out: {begin}")
     if end < len(values):
         kept = " (their known columns are kept)" if known.shape[1] else ""
         notes.append(f"rows without a value at the end, left out: {len(values) - end}{kept}")
+    if end - begin > MOST:
+        notes.append(f"a long series: the last {MOST} of {end - begin} rows are taken")
+        begin = end - MOST
     return values[begin:end], known[begin:], None if times is None else times[begin:end]
 
 

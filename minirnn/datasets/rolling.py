@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn import checks
+from minirnn import checks, metrics
 from minirnn.datasets.forecasts import Ends, Forecast
 from minirnn.datasets.series import as_series
 from minirnn.protocol import Array, Numbers
@@ -29,19 +29,17 @@ class Rolling(NamedTuple):
 
     def rmse(self) -> float:
         """Root of the mean squared error, over all values that are there."""
-        return float(np.sqrt(np.nanmean((self.forecast - self.actual) ** 2)))
+        return metrics.rmse(self.forecast, self.actual, np.isfinite(self.actual))
 
     def mae(self) -> float:
         """Mean absolute error."""
-        return float(np.nanmean(np.abs(self.forecast - self.actual)))
+        return metrics.mae(self.forecast, self.actual, np.isfinite(self.actual))
 
     def coverage(self) -> float:
         """The share of values that came to lie in their interval; NaN without intervals."""
         if self.low is None or self.high is None:
             return float("nan")
-        there = np.isfinite(self.actual)
-        inside = (self.low <= self.actual) & (self.actual <= self.high)
-        return float(inside[there].mean())
+        return metrics.coverage(self.low, self.high, self.actual, np.isfinite(self.actual))
 
     def width(self) -> float:
         """The mean width of the intervals, over the values that coverage is of."""
