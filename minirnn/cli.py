@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import minirnn as mr
-from minirnn.commands import everything, experiments, gradcheck, label
+from minirnn.commands import everything, experiments, gradcheck, label, write
 from minirnn.commands.common import did_you_mean, in_full
 
 
@@ -73,6 +73,6 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     p.add_argument("--version", action="version", version=f"minirnn {mr.__version__}")
     p.set_defaults(command=experiments.list_experiments)
     sub = p.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (experiments, everything, gradcheck, label):
+    for module in (experiments, everything, gradcheck, label, write):
         module.add(sub)
     return p, sub.choices
