@@ -110,6 +110,16 @@ def test_what_cannot_be_written_is_refused(about, prompt, message, run, tmp_path
     assert code == 1 and message in err
 
 
+def test_an_unknown_character_is_read_but_never_written(run, tmp_path):
+    model = mr.Sequential(mr.Embedding(3, 2), mr.GRU(2, 2), mr.Linear(2, 3))
+    model.params["2.b"][2] = 99
+    mr.save(model, tmp_path / "m.npz", {"kind": "char-lm", "alphabet": ["a", "b", "<unk>"]})
+    for temperature in ("0", "1"):
+        argv = ("--prompt", "z", "--length", "9", "--temperature", temperature)
+        code, out, err = run("write", "m.npz", *argv)
+        assert code == 0 and set(out) <= set("zab\n") and "'z'" in err
+
+
 def test_the_parts_of_several_texts_are_parts_of_each():
     found = own_text.split(["a" * 100, "b" * 200])
     assert found == ["a" * 85 + "b" * 170, "a" * 5 + "b" * 10, "a" * 10 + "b" * 20]
@@ -122,6 +132,8 @@ def test_the_size_fits_the_time(monkeypatch, capsys):
         found = own_text.plan(50, 32 * 64 * 200, seconds, None, None)
         assert found["units"] == units
         assert found["batches"] == max(20, int(seconds * 2000 / units))
+    longer = own_text.plan(50, 32 * 64 * 1000, 100, None, None)  # 256 units: not even once
+    assert longer["units"] == 64
     assert own_text.plan(50, 32 * 64 * 200, 1, 4, 99)["units"] == 99
     assert "reads the training part 4.0 times" in capsys.readouterr().out
 
