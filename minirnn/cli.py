@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import minirnn as mr
-from minirnn.commands import everything, experiments, forecast, gradcheck
+from minirnn.commands import everything, experiments, forecast, gradcheck, label, write
 from minirnn.commands.common import did_you_mean, in_full
 
 
@@ -67,12 +67,13 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     """The parser of the program, and those of its commands by name."""
     p = argparse.ArgumentParser(
         prog="minirnn",
-        description="Recurrent networks written out by hand: run the classic experiments.",
+        description="Recurrent networks written out by hand: run the classic experiments, "
+        "or learn from a file of your own.",
         epilog="example: minirnn airline --seed 1 --out airline-run",
     )
     p.add_argument("--version", action="version", version=f"minirnn {mr.__version__}")
     p.set_defaults(command=experiments.list_experiments)
     sub = p.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (experiments, everything, forecast, gradcheck):
+    for module in (experiments, everything, forecast, gradcheck, label, write):
         module.add(sub)
     return p, sub.choices

@@ -194,15 +194,14 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert file.read_bytes() == b"old" and not plt.fignum_exists(figure.number)
 
 
-def test_the_row_of_a_short_training_says_how_short_it_was(tmp_path, monkeypatch):
+def test_the_row_of_a_short_training_says_how_short_it_was(monkeypatch):
     def fit(model, loss_fn, data, optimizer, epochs, **_):
         trained.append(epochs * len(list(data(None))))
         return types.SimpleNamespace(val_loss=[1.0])
 
     trained: list[int] = []
     monkeypatch.setattr(char_lm.mr, "fit", fit)
-    text = tmp_path / "a.txt"
-    text.write_text("to be or not to be\n" * 250, encoding="utf-8")
+    monkeypatch.setattr(char_lm.texts, "shakespeare", lambda _: "to be or not to be\n" * 250)
     settings = Settings(epochs=2, quick=True, progress=False)
-    assert next(iter(char_lm.run(settings, text))) == f"LSTM 128, {trained[0]} batches"
+    assert next(iter(char_lm.run(settings))) == f"LSTM 128, {trained[0]} batches"
     assert trained == [6]

@@ -31,6 +31,16 @@ def positive(text: str) -> int:
     return whole_number(text, 1)
 
 
+def minutes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number of minutes, got {text!r:.80}")
+    return number
+
+
 def try_folder(folder: Path, option: str) -> None:
     """Write into a folder, so that what does not work is said before the training."""
     try:

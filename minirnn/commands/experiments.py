@@ -99,7 +99,7 @@ def run_experiment(arguments: argparse.Namespace) -> int:
     print(f"{name}: {experiment.title}")
     if arguments.quick:
         print("a short run, to see that it works; do not trust its figures", flush=True)
-    elif arguments.epochs is None:
+    elif arguments.epochs is None and getattr(arguments, "text", None) is None:
         usual = duration(experiment.seconds * len(seeds))
         print(f"takes about {usual} on one core of a server", flush=True)
     before = contents(out)
@@ -162,7 +162,8 @@ def run_seeds(
     finally:
         if runs:
             print(table(runs, experiment.unit, experiment.digits))
-            print(f"reference: {experiment.reference}\n\n{note}", flush=True)
+            own = options.get("text")  # the reference is of another text
+            print("" if own else f"reference: {experiment.reference}\n\n", note, sep="", flush=True)
     return pictures
 
 

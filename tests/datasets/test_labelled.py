@@ -87,6 +87,13 @@ def test_what_cannot_be_right_is_refused_with_its_line(content, message):
         labelled(content, "f")
 
 
+def test_of_three_columns_one_with_many_values_is_no_label_unless_that_is_said():
+    content = "".join(f"city {k // 4},name {k},{k}\n" for k in range(100))
+    with pytest.raises(ValueError, match=r"f: it is not clear .* label: 1 \(25 dif"):
+        labelled(content, "f")
+    assert labelled(content, "f", "first").labels[:5] == ["city 0"] * 4 + ["city 1"]
+
+
 def test_a_column_of_labels_that_never_come_again_is_refused():
     with pytest.raises(ValueError, match="labels that come again, got 39 different ones in 39"):
         labelled(lines("{t},{t}"), "f", "last")
