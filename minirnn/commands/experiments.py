@@ -230,6 +230,10 @@ def list_experiments(arguments: argparse.Namespace) -> int:
 Times are of one core of a server. Data are downloaded once, into a cache folder. "by hand": there
 is no download; "minirnn NAME --help" says where the data are from.
 "minirnn NAME" runs an experiment, "minirnn NAME --help" explains it, "minirnn gradcheck" checks
-every gradient of every layer."""
+every gradient of every layer.
+
+With a file of your own: "minirnn forecast FILE.csv" forecasts a series, "minirnn label FILE" learns
+to label lines of text, "minirnn char-lm --text FILE" learns to write, and "minirnn write MODEL"
+writes."""
     )
     return 0
