@@ -76,6 +76,11 @@ def _rows_of(parts: list[_Part], rows: slice) -> Any:
 
 def _inputs(model: Layer, x: Any) -> list[_Part]:
     """One array, or two, of as many sequences."""
+    if isinstance(x, list) and any(isinstance(sequence, np.ndarray) for sequence in x):
+        raise TypeError(
+            f"x: expected an array (T, N, ...), time first, got a list of {len(x)} arrays; for "
+            "sequences in a list see minirnn.datasets.batches.pad"
+        )
     if not isinstance(x, tuple):
         a = checks.numbers(x, "x")
         if a.ndim == 0:

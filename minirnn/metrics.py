@@ -238,9 +238,10 @@ def _classes(y: Any, target: Any, mask: Any, lengths: Any) -> tuple[Array, Array
     shape, named = target.shape, y.dtype.kind in "biu" and y.shape == target.shape
     if not named and (y.ndim == 0 or y.shape[:-1] != shape):
         text = checks.shape_text
+        hint = "; for one logit a target see binary_accuracy" if y.shape == shape else ""
         raise ValueError(
             f"y: expected logits {text((*shape, 'V'))}, or classes, whole numbers {text(shape)}, "
-            f"like target, got {y.dtype} {text(y.shape)}"
+            f"like target, got {y.dtype} {text(y.shape)}{hint}"
         )
     weight = weights_like(shape, mask, lengths, y.ndim == (2 if named else 3))
     counts = weight != 0

@@ -140,7 +140,7 @@ def test_a_nan_shows_in_an_error_and_is_refused_where_it_would_be_a_class():
         ),
         (
             lambda: metrics.accuracy(GIVEN * 1.0, TRUE),
-            r"y: .*whole numbers \(6,\).*got float64 \(6,\)",
+            r"y: .*whole numbers \(6,\).*got float64 \(6,\); .* see binary_accuracy",
         ),
         (
             lambda: metrics.accuracy(LOGITS, TRUE * 1.0),

@@ -37,6 +37,7 @@ from minirnn.protocol import (
     keep_drawn,
     no_cache,
 )
+from minirnn.training.data import batch_first, shape_of
 from minirnn.training.losses import Loss, weights
 
 Result: TypeAlias = tuple[float, dict[str, Array], State]  # loss, gradients, final state
@@ -241,16 +242,6 @@ def check_stepwise(loss_fn: Any) -> None:
         raise ValueError(f"loss_fn: expected one with a target for each step, got {name}")
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape of an array or of a list that is like one; () of anything else."""
-    if not (hasattr(value, "__array__") or isinstance(value, list)):
-        return ()
-    try:
-        return checks.numbers(value, "target", kinds="biufcmMOSUV").shape
-    except ValueError:  # lists of different lengths, which a loss of one's own may take
-        return ()
-
-
 def loss_and_gradient(
     loss_fn: Loss, y: Array, target: Any, mask: Numbers | None, x: Any = None
 ) -> tuple[float, Array]:
@@ -268,12 +259,10 @@ def loss_and_gradient(
             f"loss_fn: expected one that takes mask, since not all targets count; got {name}"
         ) from None
     except ValueError as error:
-        if not batch_first(x, y, target):
+        hint = batch_first(x, y, target, mask)
+        if not hint:
             raise
-        raise ValueError(
-            f"{error}; x {shape_of(x)} and target {shape_of(target)} may be batch first, but time "
-            "comes first: (T, B, ...)"
-        ) from None
+        raise ValueError(f"{error}; {hint}") from None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise TypeError(f"loss_fn: expected it to return (loss, dy), got {result!r:.80}")
     loss: Any
@@ -297,12 +286,6 @@ def takes_mask(loss_fn: Any, mask: bool = True) -> bool:
     except ValueError:  # written in C: not known
         return True
     return True
-
-
-def batch_first(x: Any, y: Array, target: Any) -> bool:
-    """Whether a target fits an x whose first axis is that of the batch, and does not fit y."""
-    x, target = shape_of(x), shape_of(target)
-    return len(x) > 1 and len(target) > 0 and target[0] == x[0] != x[1] and y.shape[0] == x[1]
 
 
 def check_model(model: Any, loss_fn: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minirnn import checks
 from minirnn.padding import is_pair
-from minirnn.protocol import Numbers
+from minirnn.protocol import Array, Numbers
 
 # (x, target), (x, target, lengths) or (x, target, lengths, mask)
 BatchLike: TypeAlias = (
@@ -78,3 +78,30 @@ def check_batch(x: Any, target: Any, lengths: Any, name: str) -> None:
             f"lengths: expected {shape[1]}, one for each sequence of x {shape}, (T, B, ...), "
             f"got {len(n)}{hint}"
         )
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array or of a list that is like one; () of anything else."""
+    if not (hasattr(value, "__array__") or isinstance(value, list)):
+        return ()
+    try:
+        return checks.numbers(value, "target", kinds="biufcmMOSUV").shape
+    except ValueError:  # lists of different lengths, which a loss of one's own may take
+        return ()
+
+
+def batch_first(x: Any, y: Array, target: Any, mask: Any) -> str:
+    """What may be wrong with a target or a mask that does not fit y, where the shapes tell that
+    time does not come first."""
+    x, target, mask = shape_of(x), shape_of(target), shape_of(mask)
+    rest = "may be batch first, but time comes first: (T, B, ...)"
+    if len(x) < 2 or x[0] == x[1]:
+        return ""
+    if target[:1] == x[:1] and (y.shape[0] == x[1] or target[1:2] != x[1:2]):
+        return f"x {x} and target {target} {rest}"
+    for name, shape in (("target", target), ("mask", mask)):
+        if shape[:2] == x[1::-1]:
+            return f"{name} {shape} {rest}"
+    if y.ndim == 3 and mask == x[1:2]:
+        return "a weight of each sequence is repeated at its steps: np.broadcast_to(mask, (T, B))"
+    return ""

@@ -29,8 +29,8 @@ def gaussian_nll(y: Numbers, target: Numbers, mask: Numbers | None = None) -> tu
     Returns the loss and dy like y. Raises ValueError where the shapes or the mask do not fit. See
     also ``gaussian_interval``.
     """
-    m, s = _parts(checks.floats(y, "y"), 2, "the means and the log variances")
-    target = checks.array(target, "target", m.shape, m.dtype)
+    m, s = _parts(checks.floats(y, "y"), 2, "means and log variances")
+    target = _like(m, target, 2)
     valid, weight, total = counted(mask, m.shape)
     scale = np.exp(-s / 2)
     z = (m - target) * scale
@@ -62,7 +62,7 @@ def quantile_loss(
     if not (np.all(q > 0) and np.all(q < 1) and np.all(np.diff(q) > 0)):
         raise ValueError(f"quantiles: expected rising numbers between 0 and 1, got {quantiles!r}")
     parts = _parts(checks.floats(y, "y"), len(q), "one number for each quantile")
-    target = checks.array(target, "target", parts[0].shape, parts[0].dtype)
+    target = _like(parts[0], target, len(q))
     valid, weight, total = counted(mask, target.shape)
     loss, dy = 0.0, []
     for y_q, level in zip(parts, q.tolist(), strict=True):
@@ -79,7 +79,7 @@ def gaussian_interval(y: Numbers, coverage: float = 0.9) -> tuple[Array, Array]:
     y: (..., 2 K), the prediction of a model that was trained with ``gaussian_nll``. The interval is
     central: as much of the distribution is below it as above.
     """
-    m, s = _parts(checks.floats(y, "y"), 2, "the means and the log variances")
+    m, s = _parts(checks.floats(y, "y"), 2, "means and log variances")
     coverage = checks.number(coverage, "coverage", 0, 1, low_included=False)
     if coverage == 1:
         raise ValueError("coverage: expected a number below 1, got 1; no bounds hold everything")
@@ -94,3 +94,15 @@ def _parts(y: Array, n: int, what: str) -> list[Array]:
         expected = f"(..., {n} K), {what}" if n > 1 else "(..., K)"
         raise ValueError(f"y: expected shape {expected}, got {checks.shape_text(y.shape)}")
     return np.split(y, n, axis=-1)
+
+
+def _like(part: Array, target: Numbers, n: int) -> Array:
+    """The target as an array like one of n parts of a prediction."""
+    target = checks.numbers(target, "target")
+    if target.shape != part.shape:
+        y = (*part.shape[:-1], n * part.shape[-1])
+        raise ValueError(
+            f"target: expected shape {checks.shape_text(part.shape)}, since y {y} holds {n} "
+            f"numbers for each, got {checks.shape_text(target.shape)}"
+        )
+    return checks.array(target, "target", part.shape, part.dtype)

@@ -157,6 +157,34 @@ def test_batch_first_data_are_recognised_where_a_target_tells():
         mr.bptt(last, mr.mse, x, np.zeros((4, 3)))
 
 
+HINTS = {  # x is (4, 2, 3), so the output is (4, 2, 3)
+    "one a sequence": (
+        np.zeros((4, 3)),
+        None,
+        r"x \(4, 2, .*and target \(4, 3\) may be batch first",
+    ),
+    "target": (np.zeros((2, 4, 3)), None, r"target \(2, 4, 3\) may be batch first, but time"),
+    "mask": (np.zeros((4, 2, 3)), np.ones((2, 4)), r"mask \(2, 4\) may be batch first, but time"),
+    "weights of sequences": (np.zeros((4, 2, 3)), np.ones(2), r"np.broadcast_to\(mask, \(T, B\)\)"),
+}
+
+
+@pytest.mark.parametrize("target, mask, words", HINTS.values(), ids=HINTS)
+def test_a_target_or_mask_that_is_batch_first_is_recognised(target, mask, words):
+    model = randomised("GRU LSTM Linear")
+    x = point(model, T=4, B=2)[0]
+    target = target[..., : model.forward(x)[0].shape[-1]]
+    with pytest.raises(ValueError, match=words):
+        mr.bptt(model, mr.mse, x, target, mask=mask)
+
+
+def test_a_target_that_is_wrong_otherwise_has_no_such_hint():
+    model = randomised("GRU LSTM Linear")
+    x = point(model, T=4, B=2)[0]
+    with pytest.raises(ValueError, match=r"target: expected shape \(4, 2, 3\), got \(4, 2, 9\)$"):
+        mr.bptt(model, mr.mse, x, np.zeros((4, 2, 9)))
+
+
 def test_rtrl_needs_the_state_to_start_from():
     class Bare:
         def __init__(self):
