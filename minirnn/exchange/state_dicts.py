@@ -49,7 +49,7 @@ def state_dict_of(given: Any) -> Mapping[str, Any]:
     for name, value in given.items():
         if not isinstance(name, str):
             raise TypeError(f"state_dict: expected names that are texts, got {name!r:.80}")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and any(hasattr(a, "shape") for a in value.values()):
             raise TypeError(
                 f"state_dict: expected arrays by name, got a dictionary in {name!r}; pass the "
                 f"dictionary of the weights, such as checkpoint[{name!r}]"
@@ -67,9 +67,10 @@ def by_prefix(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def module_at(given: Any, place: str) -> Any:
-    """The module that these arrays belong to, if a module was given; else None."""
-    inner = getattr(given, "get_submodule", None)
-    return inner(place.removesuffix(".")) if callable(inner) else None
+    """The module that these arrays belong to, if a module was given that can say it; else None."""
+    for name in filter(None, place.split(".")):
+        given = getattr(given, name, None)
+    return given if callable(getattr(given, "state_dict", None)) else None
 
 
 def _fits(own: Mapping[str, Any], kind: str, gates: int) -> bool:

@@ -318,6 +318,27 @@ REFUSED = {
     "the first step": (
         lambda f: (lstm(f), f.add("Gather", np.array(0)), f.add("Tanh")), "which reads neither all",
     ),
+    "the sequences in another order": (
+        lambda f: (f.add("Slice", [-1], [-99], [1], [-1]), f.add("Tanh")), "in another order",
+    ),
+    "a step more": (
+        lambda f: (f.add("Pad", [1, 0, 0, 0, 0, 0]), f.add("MatMul", numbers(D, K))),
+        "the output .*, which has its steps in another order",
+    ),
+    "the second of several steps": (
+        lambda f: (f.add("Slice", [1], [99], [0]), f.add("MatMul", numbers(D, K))),
+        "MatMul 'node 1': reads neither all steps nor the last",
+    ),
+    "some sequences": (
+        lambda f: (f.add("RNN", *weights("RNN")), f.add("Slice", [-1], [99], [0]),
+                   f.add("Slice", [0], [2], [2])), "reads some of the sequences only",
+    ),
+    "a number for each sequence": (
+        lambda f: f.add("Add", f.also("n", ["B", 1, 1], "FLOAT")), "an input that is neither",
+    ),
+    "an input of one number": (
+        lambda f: f.add("Gather", f.also("at", [1], "INT64"), axis=0), "needs the input 'at'",
+    ),
     "the cells": (reads_cells, "Tanh 'node 1': reads the cells of an LSTM"),
     "clipped": (lambda f: lstm(f, clip=1.0), r"LSTM 'node 0': expected no clip, got 1\.0"),
     "coupled": (lambda f: lstm(f, input_forget=1), "expected no input_forget, got 1"),

@@ -120,6 +120,13 @@ def _shapes(onnx: Any, model: Any, names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def for_one_sequence(graph: Graph) -> bool:
+    """Whether an initial state is given for one sequence only."""
+    used = {name for node in graph.nodes for name in node.input} - {graph.x}
+    states = [axes for name, (dtype, axes) in graph.inputs.items() if name in used and axes]
+    return any(len(axes) in (2, 3) and axes[-2] == 1 for axes in states)
+
+
 def layouts(graph: Graph) -> Iterator[tuple[str, int]]:
     """How x may stand in the graph, and how many features it may have."""
     dtype, axes = graph.inputs[graph.x]
@@ -132,7 +139,11 @@ def layouts(graph: Graph) -> Iterator[tuple[str, int]]:
         if name in graph.constants
         for n in graph.constants[name].array.shape[-2:]
     ]
+    kinds = {node.op_type for node in graph.nodes}
+    features_last = not kinds & {"RNN", "LSTM", "GRU", "Conv", "BatchNormalization"}
     for layout in itertools.chain(*(known.get(n, ()) for n in ([len(axes)] if axes else known))):
+        if layout == "BDT" and features_last:
+            continue
         order = layout.replace(".", "")
         D = axes[order.index("D")] if axes and "D" in order else None
         for features in (

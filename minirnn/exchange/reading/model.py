@@ -7,17 +7,15 @@ Both times the same layers must come out.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minirnn.exchange.reading.graph import layouts, loaded, read_graph
+from minirnn.exchange.reading.graph import for_one_sequence, layouts, loaded, read_graph
 from minirnn.exchange.reading.run import place, run
 
-# Of the two runs. A graph may be made for one sequence, and not say so.
-SIZES = [({"T": 5, "B": 3}, {"T": 4, "B": 6}), ({"T": 5, "B": 1}, {"T": 4, "B": 1})]
+SIZES = {"T": 5, "B": 3}, {"T": 4, "B": 6}  # of the two runs
 
 
 def from_onnx(model: Any, input: str | None = None, output: str | None = None) -> Any:
@@ -48,7 +46,8 @@ def from_onnx(model: Any, input: str | None = None, output: str | None = None) -
         raise ImportError("from_onnx needs the package onnx: pip install onnx") from error
     graph = read_graph(loaded(onnx, model), onnx, input, output)
     tried: list[list[str]] = []
-    for (one, other), (layout, D) in itertools.product(SIZES, layouts(graph)):
+    one, other = ({**size, "B": 1} if for_one_sequence(graph) else size for size in SIZES)
+    for layout, D in layouts(graph):
         found, wrong = run(graph, layout, D, one)
         if not wrong:
             again, wrong = run(graph, layout, D, other)

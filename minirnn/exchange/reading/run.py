@@ -79,7 +79,7 @@ def _other_inputs(graph: Graph, size: dict[str, int], names: dict[Any, int]) -> 
         a: Array
         if dtype.kind == "f" and len(shape) in (2, 3):
             a = rng.normal(size=shape)
-        elif dtype.kind in "iu" and len(shape) == 1:
+        elif dtype.kind in "iu" and shape == [size["B"]]:
             a = size["T"] - np.arange(shape[0]) % max(size["T"] - 1, 1)  # from T down to 2
         else:
             continue
@@ -181,13 +181,10 @@ def _source_of_output(book: Addresses, ids: Array) -> Any:
         except CannotTakeError as error:
             reason = error if features is ids else reason
             continue
-        found, n = rows.squeeze(), source.ids[..., 0].size
-        plain = np.arange(n).reshape(source.ids.shape[:-1]).squeeze()
-        for order in (plain, plain.T):
-            same = (found == order) if found.shape == order.shape else np.array(False)
-            if found.size == n and found.ndim == 1 and order.ndim == 2:
-                same = (found == order.ravel()).reshape(order.shape)
-            if same.shape == order.shape and (same | (found.reshape(order.shape) < 0)).all():
+        n = source.ids[..., 0].size
+        plain_order = np.arange(n).reshape(source.ids.shape[:-1])
+        for order in (plain_order, plain_order.T):
+            if rows.size == n and ((rows.ravel() == order.ravel()) | (rows.ravel() < 0)).all():
                 return source
         model_of(source)  # which says if it runs backwards
         reason = CannotTakeError("has its steps in another order")
