@@ -115,7 +115,8 @@ def learn(arguments: argparse.Namespace) -> int:
     x = [labelling.encode(lines.tokens[k], index) for k in test]
     p = labelling.probabilities(model, x, start[test])
     by_counting = bayes.scores(counted, [lines.tokens[k] for k in test]).argmax(axis=1)
-    figures = judging.report(lines, p, by_counting, f"n-gram Bayes, n up to {counted.n}")
+    name = "network alone" if arguments.alone else "network on top of n-grams"
+    figures = judging.report(lines, p, by_counting, f"n-gram Bayes, n up to {counted.n}", name)
     about = {
         "kind": KIND, "by": lines.by, "index": index, "labels": lines.names, "factor": factor,
         "bayes": None if arguments.alone else bayes.packed(counted),
@@ -190,7 +191,8 @@ def trained(
         return lambda rng: labelling.shuffled(own, list(targets[part]), weights, BATCH, hide, rng)
 
     kinds = "characters" if lines.by == "characters" else "words"
-    print(f"\n{model}\n{len(index)} {kinds}, those that occur once are one; {K} labels\n")
+    begins = "" if arguments.alone else "; begins from the answer of n-grams (--alone: does not)"
+    print(f"\n{model}\n{len(index)} {kinds}, those that occur once are one; {K} labels{begins}\n")
     epochs = arguments.epochs or labelling.epochs_for([len(x[k]) for k in train], BATCH)
     fit = functools.partial(
         mr.fit, model, labelling.added_to, data(train, labelling.UNSEEN), mr.Adam(),

@@ -219,5 +219,5 @@ def test_the_worst_mistakes_of_many_labels(capsys):
 
 def test_the_number_of_epochs_falls_with_the_size_of_the_file():
     found = [labelling.epochs_for([10] * n, 64) for n in (100, 9000, 10**6)]
-    assert found == [40, 18, 2]
+    assert found == [15, 9, 2]
     assert found[0] > label.PATIENCE
