@@ -146,6 +146,12 @@ def prepared(content: str, arguments: argparse.Namespace, rng: np.random.Generat
     by = arguments.by or labelling.kind_of(found.texts)
     tokens = [labelling.tokens_of(text, by) for text in found.texts]
     parts = labelling.split(found.texts, labels, rng)
+    if not all(len(part) for part in parts):
+        n = len({labelling.same(text) for text in found.texts})
+        raise ValueError(
+            f"{name}: expected more different texts, so that some can be left for testing, got {n} "
+            f"in {len(labels)} lines"
+        )
     lines = Lines(found.texts, found.lines, names, labels, tokens, by, parts)
     told = [*found.found, *judging.shown(lines), *judging.cautions(lines, arguments.balance)]
     sizes = "{} to train, {} to decide when to stop, {} to test".format(*map(len, parts))
@@ -166,8 +172,10 @@ def counting(lines: Lines, rng: np.random.Generator) -> tuple[bayes.Bayes, float
         len(lines.names), LONGEST[lines.by],
     )  # fmt: skip
     folds = labelling.folds([lines.texts[k] for k in train], rng)
-    start = bayes.scores(counted, lines.tokens)
+    start = np.empty((len(lines.texts), len(lines.names)))
     start[train] = bayes.scores_of_others(counted, tokens, labels, folds)
+    for part in lines.parts[1:]:
+        start[part] = bayes.scores(counted, [lines.tokens[k] for k in part])
     factor = bayes.scale(start[train], labels)
     return counted, factor, factor * start
 

@@ -73,11 +73,11 @@ def split(
     dealt = int(rng.integers(10))
     for label in sorted(by_label):
         groups = by_label[label]
-        for turn, k in enumerate(rng.permutation(len(groups))):
+        first, *others = rng.permutation(len(groups))
+        parts[0].extend(groups[first])  # so that no label is unknown
+        for k in others:
             dealt += 1
-            # The first one is for training, so that no label is unknown.
-            part = 0 if turn == 0 else {4: 1, 9: 2}.get(dealt % 10, 0)
-            parts[part].extend(groups[k])
+            parts[{4: 1, 9: 2}.get(dealt % 10, 0)].extend(groups[k])
     train, validation, test = (np.array(sorted(part), np.int64) for part in parts)
     return train, validation, test
 
