@@ -52,13 +52,19 @@ def cautions(lines: Lines, balance: bool) -> list[str]:
     return found
 
 
-def report(lines: Lines, p: Array, by_counting: Array, counting: str) -> dict[str, Any]:
-    """Print how good the network is, and return the figures. p: (N, K), by_counting: (N,)."""
+def report(
+    lines: Lines, p: Array, by_counting: Array, counting: str, network: str = "network"
+) -> dict[str, Any]:
+    """Print how good the network is, and return the figures.
+
+    p: (N, K), of the network. by_counting: (N,), the answers of n-grams. counting, network: what
+    the two are called.
+    """
     train, _, test = lines.parts
     target, K = lines.labels[test], len(lines.names)
     often = int(np.bincount(lines.labels[train]).argmax())
     answers = {
-        "network": p.argmax(axis=1),
+        network: p.argmax(axis=1),
         counting: by_counting,
         f"always {lines.names[often]!r:.30}": np.full(len(test), often),
     }
@@ -72,9 +78,12 @@ def report(lines: Lines, p: Array, by_counting: Array, counting: str) -> dict[st
             100 * np.nanmean(metrics.by_class(table).recall),
         )
         print(f"{name:<{width}}   {right:4.1f} %        {recall:4.1f} %")
-        figures[name] = {"right": float(right), "macro recall": float(recall)}
-    print("\n" + verdict(answers["network"] == target, by_counting == target))
-    table = metrics.confusion_matrix(answers["network"], target, classes=K)
+        figures["network" if name == network else name] = {
+            "right": float(right),
+            "macro recall": float(recall),
+        }
+    print("\n" + verdict(answers[network] == target, by_counting == target))
+    table = metrics.confusion_matrix(answers[network], target, classes=K)
     print_confusions(table, lines.names)
     print_worst(lines, p)
     return figures | {"confusion": table.tolist()}

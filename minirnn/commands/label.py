@@ -115,7 +115,8 @@ def learn(arguments: argparse.Namespace) -> int:
     x = [labelling.encode(lines.tokens[k], index) for k in test]
     p = labelling.probabilities(model, x, start[test])
     by_counting = bayes.scores(counted, [lines.tokens[k] for k in test]).argmax(axis=1)
-    figures = judging.report(lines, p, by_counting, f"n-gram Bayes, n up to {counted.n}")
+    name = "network alone" if arguments.alone else "network on top of n-grams"
+    figures = judging.report(lines, p, by_counting, f"n-gram Bayes, n up to {counted.n}", name)
     about = {
         "kind": KIND, "by": lines.by, "index": index, "labels": lines.names, "factor": factor,
         "bayes": None if arguments.alone else bayes.packed(counted),
@@ -145,6 +146,12 @@ def prepared(content: str, arguments: argparse.Namespace, rng: np.random.Generat
     by = arguments.by or labelling.kind_of(found.texts)
     tokens = [labelling.tokens_of(text, by) for text in found.texts]
     parts = labelling.split(found.texts, labels, rng)
+    if not all(len(part) for part in parts):
+        n = len({labelling.same(text) for text in found.texts})
+        raise ValueError(
+            f"{name}: expected more different texts, so that some can be left for testing, got {n} "
+            f"in {len(labels)} lines"
+        )
     lines = Lines(found.texts, found.lines, names, labels, tokens, by, parts)
     told = [*found.found, *judging.shown(lines), *judging.cautions(lines, arguments.balance)]
     sizes = "{} to train, {} to decide when to stop, {} to test".format(*map(len, parts))
@@ -165,8 +172,10 @@ def counting(lines: Lines, rng: np.random.Generator) -> tuple[bayes.Bayes, float
         len(lines.names), LONGEST[lines.by],
     )  # fmt: skip
     folds = labelling.folds([lines.texts[k] for k in train], rng)
-    start = bayes.scores(counted, lines.tokens)
+    start = np.empty((len(lines.texts), len(lines.names)))
     start[train] = bayes.scores_of_others(counted, tokens, labels, folds)
+    for part in lines.parts[1:]:
+        start[part] = bayes.scores(counted, [lines.tokens[k] for k in part])
     factor = bayes.scale(start[train], labels)
     return counted, factor, factor * start
 
@@ -190,7 +199,8 @@ def trained(
         return lambda rng: labelling.shuffled(own, list(targets[part]), weights, BATCH, hide, rng)
 
     kinds = "characters" if lines.by == "characters" else "words"
-    print(f"\n{model}\n{len(index)} {kinds}, those that occur once are one; {K} labels\n")
+    begins = "" if arguments.alone else "; begins from the answer of n-grams (--alone: does not)"
+    print(f"\n{model}\n{len(index)} {kinds}, those that occur once are one; {K} labels{begins}\n")
     epochs = arguments.epochs or labelling.epochs_for([len(x[k]) for k in train], BATCH)
     fit = functools.partial(
         mr.fit, model, labelling.added_to, data(train, labelling.UNSEEN), mr.Adam(),

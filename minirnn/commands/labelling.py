@@ -21,7 +21,7 @@ from minirnn.protocol import Array, Layer
 CUT = {"characters": 100, "words": 200}  # tokens that are read of a text, its last ones
 UNSEEN = 0.05  # of the tokens are hidden in training, so that <unk> gets a meaning
 MOST_WORDS = 20_000
-UPDATES, TOKENS = 2500, 5_000_000  # at most, for a minute or two
+UPDATES, TOKENS = 1200, 5_000_000  # at most; they take a minute or less
 
 
 class Lines(NamedTuple):
@@ -73,11 +73,11 @@ def split(
     dealt = int(rng.integers(10))
     for label in sorted(by_label):
         groups = by_label[label]
-        for turn, k in enumerate(rng.permutation(len(groups))):
+        first, *others = rng.permutation(len(groups))
+        parts[0].extend(groups[first])  # so that no label is unknown
+        for k in others:
             dealt += 1
-            # The first one is for training, so that no label is unknown.
-            part = 0 if turn == 0 else {4: 1, 9: 2}.get(dealt % 10, 0)
-            parts[part].extend(groups[k])
+            parts[{4: 1, 9: 2}.get(dealt % 10, 0)].extend(groups[k])
     train, validation, test = (np.array(sorted(part), np.int64) for part in parts)
     return train, validation, test
 
@@ -103,7 +103,7 @@ def encode(tokens: Sequence[str], index: dict[str, int]) -> Array:
 def epochs_for(lengths: Sequence[int], size: int) -> int:
     """How often to read the training part: until ``UPDATES`` batches, or ``TOKENS``, are done."""
     wanted = min(UPDATES / (len(lengths) / size), TOKENS / sum(lengths))
-    return min(max(round(wanted), 2), 40)
+    return min(max(round(wanted), 2), 15)
 
 
 def make(V: int, K: int, by: str, rng: np.random.Generator) -> mr.Sequential:

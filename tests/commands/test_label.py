@@ -59,7 +59,9 @@ def test_from_a_file_to_labels_of_new_lines(run, tmp_path, monkeypatch):
     assert "1 of 15 characters were not seen in training, or once: 'Z'" in err
     code, out, _ = run("--predict", "o/label.npz", "names.tsv", "--text", "name")
     answers = [line.split("\t")[0] for line in out.splitlines()]
-    assert answers == [kind for _, kind in NAMES]
+    kinds = [kind for _, kind in NAMES]
+    assert len(answers) == len(kinds)
+    assert np.mean(np.array(answers) == kinds) > 0.95
 
 
 def test_the_same_command_goes_on_after_ctrl_c_with_the_same_bits(run, tmp_path, monkeypatch):
@@ -92,6 +94,7 @@ def test_the_same_command_goes_on_after_ctrl_c_with_the_same_bits(run, tmp_path,
     (CONTENT.encode().replace(b"Deutsch", b"").replace(b"Chinois", b""), (), "expected a label"),
     ("".join(f"{t}\tx\n" for t, _ in NAMES).encode(), (), "two different labels, got only"),
     (CONTENT.encode() + b"a\tb\tc\n", (), "names.tsv: line 182: expected 2 columns"),
+    (b"a\tx\nb\ty\nc\tx\n" * 20, ("--label", "last"), "expected more different texts, so that som"),
     (CONTENT.encode(), ("--label", "who"), "--label: expected first, last, a number in 1..2"),
     (CONTENT.encode(), ("--json", "names.tsv/a"), "--json: nothing can be written"),
     (CONTENT.encode(), ("--predict", "names.tsv"), "names.tsv"),
@@ -149,6 +152,12 @@ def test_every_label_is_in_the_training_part():
             [str(k) for k in range(len(labels))], labels, np.random.default_rng(seed)
         )
         assert set(labels[train]) == set(range(40))
+
+
+def test_two_texts_of_each_label_are_enough_to_test():
+    labels = np.arange(40) // 2
+    parts = labelling.split([str(k) for k in range(40)], labels, np.random.default_rng(0))
+    assert [len(part) for part in parts] == [36, 2, 2]
 
 
 def test_folds_keep_equal_texts_together():
@@ -219,5 +228,5 @@ def test_the_worst_mistakes_of_many_labels(capsys):
 
 def test_the_number_of_epochs_falls_with_the_size_of_the_file():
     found = [labelling.epochs_for([10] * n, 64) for n in (100, 9000, 10**6)]
-    assert found == [40, 18, 2]
+    assert found == [15, 9, 2]
     assert found[0] > label.PATIENCE
