@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import minirnn as mr
-from minirnn.commands import everything, experiments, forecast, gradcheck, label, write
+from minirnn.commands import everything, experiments, forecast, gradcheck, label, listen, write
 from minirnn.commands.common import did_you_mean, in_full
 
 
@@ -74,6 +74,6 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     p.add_argument("--version", action="version", version=f"minirnn {mr.__version__}")
     p.set_defaults(command=experiments.list_experiments)
     sub = p.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (experiments, everything, forecast, gradcheck, label, write):
+    for module in (experiments, everything, forecast, gradcheck, label, listen, write):
         module.add(sub)
     return p, sub.choices

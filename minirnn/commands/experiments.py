@@ -19,7 +19,7 @@ EXPERIMENTS = (
     "series-predictor", "airline", "stock", "digits-rows", "mnist-rows", "mnist16", "cifar-rows",
     "pixel-mnist", "imdb", "polarity", "char-lm", "ptb", "translate", "dates", "next-digit", "cook",
     "reverse", "adding", "copy", "temporal-order", "parity", "reber", "odyssey", "vanishing",
-    "output-recurrence",
+    "output-recurrence", "spoken-digits", "speech",
 )  # fmt: skip
 LONG_LAGS = ("copy", "temporal-order", "parity")  # three tasks of one script, longlag.py
 

@@ -24,15 +24,28 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minirnn import checks
+from minirnn.engine.threads import OneBlasThread
 from minirnn.protocol import Array, Numbers
 
 SMALLEST = float(np.finfo(np.float64).eps)  # an energy of 0 has no logarithm
 
 
-def features(samples: Numbers, rate: float, **settings: Any) -> Array:
+def features(
+    samples: Numbers, rate: float, tempo: float = 1.0, pitch: float = 1.0, **settings: Any
+) -> Array:
     """What the networks of ``experiments`` hear: MFCC and their slopes, with mean 0 and variance 1
-    in each recording, (T, 2 C). settings: of ``mfcc``."""
-    c = mfcc(samples, rate, **settings)
+    in each recording, (T, 2 C).
+
+    tempo, pitch: how the same words sound from another speaker, ``tempo`` times as fast, and with
+    all frequencies ``pitch`` times as high (a smaller mouth). The frames of 25 ms are the same, but
+    a step from one to the next is another, and the mel filters take the frequencies for others.
+    settings: of ``mfcc``.
+    """
+    tempo = checks.number(tempo, "tempo", 0, low_included=False)
+    pitch = checks.number(pitch, "pitch", 0, low_included=False)
+    s = {"window": 0.025, "hop": 0.010} | settings
+    s |= {"window": s["window"] / pitch, "hop": s["hop"] * tempo / pitch}
+    c = mfcc(samples, checks.number(rate, "rate", 1) * pitch, **s)
     return normalised(np.hstack([c, deltas(c)]))
 
 
@@ -63,7 +76,8 @@ def mfcc(
     emphasis = checks.number(emphasis, "emphasis", 0, 1)
     N, step = _samples(window, "window", rate), _samples(hop, "hop", rate)
     power = power_spectrum(frames(pre_emphasis(x, emphasis), N, step), fft_size(N))
-    c = cosine_transform(logarithm(power @ mel_filters(M, fft_size(N), rate)), C)
+    with OneBlasThread():  # so that the bits do not depend on the number of threads
+        c = cosine_transform(logarithm(power @ mel_filters(M, fft_size(N), rate)), C)
     if energy:
         c[:, 0] = logarithm(power.sum(axis=1))
     return c
@@ -164,3 +178,11 @@ def normalised(c: Array) -> Array:
     c = c - c.mean(axis=0)
     deviation = c.std(axis=0)
     return c / np.where(deviation > 1e-10, deviation, np.inf)
+
+
+def stacked(x: Array, n: int) -> Array:
+    """Rows (T, D) in groups of n as one row each, (T / n, n D): a network that hears them takes a
+    n-th of the steps. The last group is filled up with copies of the last row."""
+    T, D = x.shape
+    filled = np.concatenate([x, np.repeat(x[-1:], -T % n, axis=0)])
+    return filled.reshape(-1, n * D)

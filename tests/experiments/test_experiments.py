@@ -13,13 +13,13 @@ import minirnn as mr
 from minirnn import cli
 from minirnn.commands import experiments
 from minirnn.commands.common import duration
-from minirnn.datasets import files, images, texts
+from minirnn.datasets import files, images, speech, texts
 from minirnn.datasets import stock as prices
 from minirnn.experiments import Settings, char_lm, cook, polarity, sentiment, series_predictor
 
 ON_REAL_DATA = {
     "stock", "mnist-rows", "mnist16", "cifar-rows", "pixel-mnist", "imdb", "polarity", "char-lm",
-    "ptb", "translate",
+    "ptb", "translate", "spoken-digits", "speech",
 }  # fmt: skip
 TIMES = ("seconds", "ms a training step")
 
@@ -28,12 +28,14 @@ TIMES = ("seconds", "ms a training step")
 SMALLER = {
     "adding": {"EPOCH": 3}, "reverse": {"BATCHES": 3}, "vanishing": {"T": 12, "LAG": 12},
     "reber": {"EVERY": 60}, "odyssey": {"T": 12}, "output-recurrence": {"T": 20},
+    "spoken-digits": {"H": 8, "COPIES": 2}, "speech": {"H": 8},
     "dates": {"H": 16}, "mnist16": {"H": 16}, "ptb": {"V_H": 16}, "translate": {"E": 16, "H": 16},
 }  # fmt: skip
 FEWER = {"mnist-rows": 300, "mnist16": 500, "cifar-rows": 200, "pixel-mnist": 60}
 READERS = (
     (texts, "imdb"), (texts, "polarity"), (texts, "shakespeare"), (texts, "penn_treebank"),
     (texts, "phrases"), (images, "mnist"), (images, "cifar10"), (prices, "load"),
+    (speech, "digits"),
 )  # fmt: skip
 
 
