@@ -106,7 +106,7 @@ def test_what_is_no_layer_is_refused_by_name():
 def test_what_keras_has_not_is_refused_by_name():
     for cell, words in [
         (lstm(peephole=True), "LSTM with peephole=False, .* got peephole=True"),
-        (mr.ProjectedLSTM(2, 4, 3), "cell: expected RNN or LSTM or GRU, .* got ProjectedLSTM"),
+        (mr.ProjectedLSTM(2, 4, 3), "cell: expected RNN or LSTM or GRU .* got ProjectedLSTM"),
         (mr.Bidirectional(*[mr.Linear(3, 3)] * 2), "cell: expected RNN or LSTM or GRU, .* got Lin"),
         (mr.Sequential(*PAIR, mr.Last()), "cell: expected RNN or LSTM or GRU .* got Last"),
     ]:
