@@ -52,7 +52,7 @@ from minirnn.cells.initializers import glorot_uniform, orthogonal
 from minirnn.engine import threads
 from minirnn.engine.jit import inline, jit, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
-from minirnn.engine.products import add_product, panels, weight_gradients
+from minirnn.engine.products import add_product, panels, product_of_step, weight_gradients
 from minirnn.padding import padding, zero_at
 from minirnn.protocol import Backward, Forward, Numbers, Seed, caching, quiet
 
@@ -76,7 +76,7 @@ class GRUWeights(NamedTuple):
 
     W_x: np.ndarray
     W_h: np.ndarray
-    b: np.ndarray  # (1, 3H)
+    b: np.ndarray  # (1, 3H); for the backward loop zeros (1, D)
     b_h: np.ndarray  # (1, 3H): 0, 0, b_hn; for "before" (1, 2H): 0, 0
 
 
@@ -155,9 +155,7 @@ def gru_forward(first, last, cache, weights, W_hn, hW):
     W_x, W_h, b, b_h = weights
     H = h.shape[2]
     for t in range(len(x)):
-        # The last colon in ``b[:, :]`` and the like changes the type only. Without it Numba knows
-        # that the rows follow each other in memory, and would compile one more ``add_product``.
-        add_product(b[:, :], x[t, first:last, :], W_x, gates[t, first:last, :])
+        product_of_step(t, first, last, b, x, W_x, gates)  # x W_x + b
         add_product(b_h[:, :], h[t, first:last, :], W_h, hW[first:last, :])
         for row in range(first, last):
             if t < lengths[row]:
@@ -181,11 +179,10 @@ def gru_backward(first, last, dx, da, dhW, dh_inout, dq, dy, cache, weights, W_h
     dh_inout (B, H) enters as the gradient of the final state and leaves as that of the initial one;
     dq (B, H) is scratch memory."""
     _, h, gates, past, lengths = cache
-    W_x_T, W_h_T, _, _ = weights
+    W_x_T, W_h_T, zeros, _ = weights
     T, _, H = past.shape
     for t in range(T - 1, -1, -1):
         for row in range(first, last):
-            dx[t, row] = 0
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 dhW[t, row] = 0
@@ -218,9 +215,9 @@ def gru_backward(first, last, dx, da, dhW, dh_inout, dq, dy, cache, weights, W_h
                 for j in range(H):
                     da_r[j] = dhW_r[j] = dq_t[j] * h_prev[j] * dsigmoid(r[j])
                     dh[j] += dq_t[j] * r[j]
-        dh_rows, dx_rows = dh_inout[first:last, :], dx[t, first:last, :]
+        dh_rows = dh_inout[first:last, :]
         add_product(dh_rows, dhW[t, first:last, :], W_h_T, dh_rows)
-        add_product(dx_rows, da[t, first:last, :], W_x_T, dx_rows)
+        product_of_step(t, first, last, zeros, da, W_x_T, dx)
 
 
 @jit
@@ -371,7 +368,8 @@ class GRU(Cell):
             b_h[0, 2 * H :] = b_hn[0]
         if backward:
             W_x, W_h, W_hn = W_x.T, W_h.T, None if W_hn is None else W_hn.T
-        weights = GRUWeights(panels(W_x), panels(W_h), for_kernels(b)[None], b_h)
+        b = np.zeros((1, self.input_size), self.dtype) if backward else for_kernels(b)[None]
+        weights = GRUWeights(panels(W_x), panels(W_h), b, b_h)
         return weights, None if W_hn is None else panels(W_hn)
 
     def _step(self, params, x, h_prev):

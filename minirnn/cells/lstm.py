@@ -54,7 +54,7 @@ from minirnn.cells.initializers import glorot_uniform, orthogonal
 from minirnn.engine import threads
 from minirnn.engine.jit import inline, inline_unfused, jit, plain, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
-from minirnn.engine.products import add_product, panels, weight_gradients
+from minirnn.engine.products import add_product, panels, product_of_step, weight_gradients
 from minirnn.padding import padding, zero_at
 from minirnn.protocol import Array, Backward, Forward, LSTMState, Numbers, Seed, caching, quiet
 
@@ -77,7 +77,7 @@ class LSTMWeights(NamedTuple):
 
     W_x: np.ndarray
     W_h: np.ndarray
-    b: np.ndarray  # (1, 4H)
+    b: np.ndarray  # (1, 4H); for the backward loop zeros (1, D)
     p: np.ndarray | None  # (3, H): p_i, p_f, p_o. If None, Numba leaves out the lines for them
     tanh_in: bool  # False in the variant NIAF: g = a_g
     tanh_out: bool  # False in the variant NOAF: h = o * c
@@ -171,9 +171,9 @@ def lstm_forward(first, last, cache, weights):
     x, h, c, gates, tanh_c, lengths = cache
     W_x, W_h, b, p, tanh_in, tanh_out = weights
     for t in range(len(x)):
-        a_then_gates = gates[t, first:last]
-        add_product(b, x[t, first:last], W_x, a_then_gates)  # a = x W_x + b + h W_h
-        add_product(a_then_gates, h[t, first:last], W_h, a_then_gates)
+        product_of_step(t, first, last, b, x, W_x, gates)  # x W_x + b
+        a_then_gates = gates[t, first:last, :]
+        add_product(a_then_gates, h[t, first:last, :], W_h, a_then_gates)
         for row in range(first, last):
             gates_t, tanh_c_t, c_prev = gates[t, row], tanh_c[t, row], c[t, row]
             c_new, h_new = c[t + 1, row], h[t + 1, row]
@@ -189,11 +189,10 @@ def lstm_backward(first, last, dx, da, dh_inout, dc_inout, dy, cache, weights):
     """Fill dx (T, B, D) and da (T, B, 4H) in the rows first:last of the batch; dh_inout and
     dc_inout (B, H) enter as the gradients of the final state and leave as those of the initial."""
     x, h, c, gates, tanh_c, lengths = cache
-    W_x_T, W_h_T, _, p, tanh_in, tanh_out = weights
+    W_x_T, W_h_T, zeros, p, tanh_in, tanh_out = weights
     H = h.shape[2]
     for t in range(len(x) - 1, -1, -1):
         for row in range(first, last):
-            dx[t, row] = 0
             if t >= lengths[row]:  # the final state is that of the sequence's own end
                 da[t, row] = 0
                 continue
@@ -206,9 +205,9 @@ def lstm_backward(first, last, dx, da, dh_inout, dc_inout, dy, cache, weights):
                 da_row[k] = gates_row[k]
             lstm_units_backward(da_row, dc, dh, c[t, row], tanh_c[t, row], p, tanh_in, tanh_out)
             dh[:] = 0  # becomes da W_h^T below
-        dh_rows, dx_rows, da_rows = dh_inout[first:last], dx[t, first:last], da[t, first:last]
-        add_product(dh_rows, da_rows, W_h_T, dh_rows)
-        add_product(dx_rows, da_rows, W_x_T, dx_rows)
+        dh_rows = dh_inout[first:last, :]
+        add_product(dh_rows, da[t, first:last, :], W_h_T, dh_rows)
+        product_of_step(t, first, last, zeros, da, W_x_T, dx)
 
 
 @jit
@@ -365,7 +364,8 @@ class LSTM(Cell):
         W_x, W_h, b, *peepholes = self._lstm_params()
         W_x, W_h = (W_x.T, W_h.T) if backward else (W_x, W_h)
         p = np.stack(peepholes) if peepholes else None
-        return LSTMWeights(panels(W_x), panels(W_h), for_kernels(b)[None], p, *self.tanhs)
+        b = np.zeros((1, self.input_size), self.dtype) if backward else for_kernels(b)[None]
+        return LSTMWeights(panels(W_x), panels(W_h), b, p, *self.tanhs)
 
     def _step(self, params, x, h_prev, c_prev):
         if "p_i" not in params and self.tanhs == (True, True):

@@ -23,8 +23,9 @@ and a[t] is a sum of products, each of which passes da[t] on to its two factors:
 
 Only h[t-1] W_h and da[t+1] W_h^T must wait for another step. x[t] W_x and dx[t] of all steps could
 be one product each, outside of the loop; but their many numbers would have to go to the memory and
-come back, while in the loop they are still in the processor's cache when they are needed. Each sum
-over t is one product, after the loop.
+come back, while in the loop they are still in the processor's cache when they are needed. (With few
+rows they are so few that the products of some steps are made at once, see ``product_of_step``.)
+Each sum over t is one product, after the loop.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -40,7 +41,7 @@ from minirnn.cells.initializers import glorot_uniform, orthogonal
 from minirnn.engine import threads
 from minirnn.engine.jit import inline, jit, wide_vectors
 from minirnn.engine.memory import empty, for_kernels
-from minirnn.engine.products import add_product, panels, weight_gradients
+from minirnn.engine.products import add_product, panels, product_of_step, weight_gradients
 from minirnn.padding import padding, zero_at
 from minirnn.protocol import Backward, Forward, Numbers, Seed, caching, quiet
 
@@ -60,7 +61,7 @@ class RNNWeights(NamedTuple):
 
     W_x: np.ndarray
     W_h: np.ndarray
-    b: np.ndarray  # (1, H)
+    b: np.ndarray  # (1, H); for the backward loop zeros (1, D)
     use_relu: bool
 
 
@@ -88,9 +89,9 @@ def rnn_forward(first, last, x, h, lengths, weights):
     wide_vectors()
     W_x, W_h, b, use_relu = weights
     for t in range(len(x)):
-        a_then_h = h[t + 1, first:last]
-        add_product(b, x[t, first:last], W_x, a_then_h)  # a = x W_x + b + h W_h
-        add_product(a_then_h, h[t, first:last], W_h, a_then_h)
+        product_of_step(t, first, last, b, x, W_x, h[1:])  # x W_x + b
+        a_then_h = h[t + 1, first:last, :]
+        add_product(a_then_h, h[t, first:last, :], W_h, a_then_h)
         for row in range(first, last):
             h_prev, h_new = h[t, row], h[t + 1, row]
             if t < lengths[row]:
@@ -105,10 +106,9 @@ def rnn_forward(first, last, x, h, lengths, weights):
 def rnn_backward(first, last, dx, da, dh_inout, dy, h, lengths, weights):
     """Fill dx (T, B, D) and da (T, B, H) in the rows first:last of the batch; dh_inout (B, H)
     enters as the gradient of the final state and leaves as that of the initial one."""
-    W_x_T, W_h_T, _, use_relu = weights
+    W_x_T, W_h_T, zeros, use_relu = weights
     for t in range(len(da) - 1, -1, -1):
         for row in range(first, last):
-            dx[t, row] = 0
             if t >= lengths[row]:  # the final state is the state at the sequence's own end
                 da[t, row] = 0
                 continue
@@ -116,9 +116,9 @@ def rnn_backward(first, last, dx, da, dh_inout, dy, h, lengths, weights):
             for j in range(len(dh)):
                 da_t[j] = hidden_state_backward(dh[j] + dy_t[j], h_t[j], use_relu)
             dh[:] = 0  # becomes da W_h^T below
-        da_rows, dh_rows, dx_rows = da[t, first:last], dh_inout[first:last], dx[t, first:last]
-        add_product(dh_rows, da_rows, W_h_T, dh_rows)
-        add_product(dx_rows, da_rows, W_x_T, dx_rows)
+        dh_rows = dh_inout[first:last, :]
+        add_product(dh_rows, da[t, first:last, :], W_h_T, dh_rows)
+        product_of_step(t, first, last, zeros, da, W_x_T, dx)
 
 
 # ---- The layer ----------------------------------------------------------------------------------
@@ -212,8 +212,8 @@ class RNN(Cell):
         """The parameters as the loops take them."""
         W_x, W_h, b = checks.params(self, self.param_shapes)
         W_x, W_h = (W_x.T, W_h.T) if backward else (W_x, W_h)
-        use_relu = self.nonlinearity == "relu"
-        return RNNWeights(panels(W_x), panels(W_h), for_kernels(b)[None], use_relu)
+        b = np.zeros((1, self.input_size), self.dtype) if backward else for_kernels(b)[None]
+        return RNNWeights(panels(W_x), panels(W_h), b, self.nonlinearity == "relu")
 
     def _step(self, params, x, h_prev):
         return (textbook.rnn_step(params, x, h_prev, self.nonlinearity == "relu").h,)

@@ -62,6 +62,12 @@ def inline(function: Callable) -> Callable:
     return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
+def in_place(function: Callable) -> Callable:
+    """Put a function of some lines into the text of the loops that call it, before these are
+    compiled. With ``inline`` it would be compiled by itself first, with all that it calls."""
+    return numba.njit(inline="always", **OPTIONS)(function)
+
+
 def inline_unfused(function: Callable) -> Callable:
     """``inline`` for a function whose products are rounded before they are added to anything.
 
@@ -99,19 +105,38 @@ def wide_vectors() -> None:
     """
 
 
+def compiled_once() -> None:
+    """Call this inside a function of a kernel, if it is long: the kernels then call it. LLVM would
+    rather put a copy in the place of each call, and each takes a second to compile."""
+
+
 @overload(wide_vectors, inline="always")
 def _wide_vectors():
     return lambda: _prefer_wide_vectors()  # type: ignore[call-arg]
 
 
-@intrinsic
-def _prefer_wide_vectors(typing_context):
-    def write(context, builder, signature, arguments):
-        # llvmlite has a list of the attributes that it knows; LLVM knows more.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
+@overload(compiled_once, inline="always")
+def _compiled_once():
+    return lambda: _never_inline()  # type: ignore[call-arg]
 
-    return types.void(), write
+
+def _sets(attribute):
+    """A function for kernels that gives this attribute to the function that it is called in."""
+
+    @intrinsic
+    def set_it(typing_context):
+        def write(context, builder, signature, arguments):
+            # llvmlite has a list of the attributes that it knows; LLVM knows more.
+            set.add(builder.function.attributes, attribute)
+            return context.get_dummy_value()
+
+        return types.void(), write
+
+    return set_it
+
+
+_prefer_wide_vectors = _sets('"prefer-vector-width"="512"')
+_never_inline = _sets("noinline")
 
 
 def plain(function: Callable) -> Callable:

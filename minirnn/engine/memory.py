@@ -19,7 +19,7 @@ import numpy as np
 SMALLEST = 1 << 16  # bytes; below, the allocator of the C library does the same
 LARGEST_STORE = 1 << 28  # bytes; the store holds no more unused memory than this
 LINE = 64  # bytes, of the cache
-SMALL = 1 << 12  # bytes; below, to begin at a line takes longer than it saves
+SMALL = 1 << 14  # bytes; below, to begin at a line takes longer than it saves
 
 _store: list[np.ndarray] = []  # the block that was given back last is at the end
 _lock = threading.Lock()

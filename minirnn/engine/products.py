@@ -16,9 +16,11 @@ from numba.core import errors
 from numba.extending import overload
 
 from minirnn.engine import threads
-from minirnn.engine.jit import jit
+from minirnn.engine.jit import compiled_once, in_place, jit
 from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, multiply_tiles, scratch
+
+FEW_ROWS, AT_ONCE = 8, 32  # see product_of_step
 
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
@@ -113,6 +115,7 @@ def add_product(start, left, W, out):
     64 rows of left at a time, which stay in the second cache, are multiplied by panel after panel,
     and by 256 rows of a panel at a time, which stay in the first.
     """
+    compiled_once()
     (M, N), (P, K, C) = out.shape, W.shape
     fit = start.shape in ((M, N), (1, N)) and left.shape == (M, K) and 0 <= P * C - N < C
     if not fit or K == 0:
@@ -133,6 +136,26 @@ def add_product(start, left, W, out):
                 terms = slice(k, k + MOST_TERMS)
                 tile(so_far, left[rows, terms], W[p : p + at_once, terms], out_part)
                 so_far = out_part
+
+
+@in_place
+def product_of_step(t, first, last, start, left, W, out):
+    """``out[t] = start + left[t] W`` in the rows first:last, for a loop over t that has no other
+    use for the products: left (T, B, K), start one row (1, N), W in panels, out (T, B, N).
+
+    Few rows: the products of ``AT_ONCE`` steps are made at once, row by row, when t is the first of
+    these steps. (One row by a matrix takes as long as to read the matrix.) So left must be known
+    for all of them: in a loop that goes back in time, t is the last one that is reached. The bits
+    do not change, see ``add_product``.
+    """
+    # The last colon changes the type only: the numbers of a row need not be followed by those of
+    # the next one. So that Numba compiles one ``add_product``, it stands in the cells' loops, too.
+    if last - first > FEW_ROWS:
+        add_product(start[:, :], left[t, first:last, :], W, out[t, first:last, :])
+    elif t % AT_ONCE == 0:
+        steps = slice(t, min(t + AT_ONCE, len(left)))
+        for row in range(first, last):
+            add_product(start[:, :], left[steps, row, :], W, out[steps, row, :])
 
 
 def tile(start, left, panels, out):

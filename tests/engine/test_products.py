@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 
 from minirnn.engine import tile
+from minirnn.engine.jit import jit
 from minirnn.engine.memory import for_kernels
-from minirnn.engine.products import add_product, panels, times, weight_gradients
+from minirnn.engine.products import (
+    AT_ONCE,
+    FEW_ROWS,
+    add_product,
+    panels,
+    product_of_step,
+    times,
+    weight_gradients,
+)
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (8, 4, 32), (9, 16, 31), (65, 130, 33), (20, 3, 200), (1, 40, 64),
           (10, 700, 40), (1, 3, 40), (1, 7, 100), (1, 300, 200), (2, 6, 40), (4, 8, 32),
@@ -44,6 +53,30 @@ def test_a_row_has_the_same_bits_in_any_batch():
         part = np.zeros_like(out[rows])
         add_product(part, a[rows], W, part)
         assert np.array_equal(part, out[rows])
+
+
+@jit
+def loop_over_steps(first, last, backwards, start, left, W, out):
+    T = len(left)
+    for n in range(T):
+        product_of_step(T - 1 - n if backwards else n, first, last, start, left, W, out)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
+@pytest.mark.parametrize("T", [1, AT_ONCE, AT_ONCE + 5])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_steps_multiplied_at_once_have_the_same_bits(T, backwards):
+    rng, B = np.random.default_rng(0), FEW_ROWS + 2
+    x, start, W = rng.normal(size=(T, B, 7)), rng.normal(size=(1, 50)), rng.normal(size=(7, 50))
+    expected = np.empty((T, B, 50))
+    for t in range(T):
+        add_product(start, x[t], panels(W), expected[t])
+    for first, last in ((0, 1), (2, 2 + FEW_ROWS), (1, B), (0, B)):
+        out = np.full((T + 3, B, 50), np.nan)  # it may be longer than x
+        loop_over_steps(first, last, backwards, start, x, panels(W), out)
+        assert np.array_equal(out[:T, first:last], expected[:, first:last])
+        out[:T, first:last] = np.nan
+        assert np.isnan(out).all()
 
 
 def test_what_is_not_finite_stays_in_its_row_and_column():
