@@ -181,9 +181,14 @@ def calendar(times: Any, periods: Sequence[str]) -> Array:
     times: datetime64. periods: of "day" (the time of day), "week" (the day of the week), "year"
     (the day of the year). Returns (T, 2 * len(periods)).
     """
-    when = np.asarray(times)
-    if when.dtype.kind != "M" or when.ndim != 1 or np.isnat(when).any():
-        raise TypeError(f"times: expected dates (T,) as datetime64, got {when.dtype} {when.shape}")
+    when = times.to_numpy() if hasattr(times, "to_numpy") else times  # a column of pandas
+    if not isinstance(when, np.ndarray) or when.dtype.kind != "M" or when.ndim != 1:
+        got = f"{when.dtype} {when.shape}" if isinstance(when, np.ndarray) else f"{times!r:.80}"
+        raise TypeError(f"times: expected dates (T,) as datetime64, got {got}")
+    if np.isnat(when).any():
+        raise ValueError("times: expected dates (T,), got NaT among them")
+    if not isinstance(periods, (list, tuple)):
+        raise TypeError(f"periods: expected a list of names, got {periods!r:.80}")
     days = when.astype("datetime64[s]").astype(np.int64) / 86400
     year = when.astype("datetime64[Y]")
     in_year = days - year.astype("datetime64[D]").astype(np.int64)

@@ -6,7 +6,7 @@ that returns the next rows, (horizon, K). Axes are those of ``series``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.datasets.scaling import Scaler, carry, from_json, last_known
 from minirnn.datasets.series import Windows, as_series, extra_columns, filled
-from minirnn.protocol import Array, Layer, Numbers, no_cache
+from minirnn.protocol import Array, Layer, Numbers, check_layer, no_cache
 from minirnn.training.uncertainty import gaussian_interval
 
 # forecast(history (T, D), horizon, inputs (T + horizon, F) or None) -> (horizon, K), or ``Ends``
@@ -66,7 +66,8 @@ def same_season(season: int) -> Forecast:
 
 def naive(season: int | None = None) -> dict[str, Forecast]:
     """The naive forecasts by name: persistence, drift and, with a season, the same season."""
-    own = {} if season in (None, 1) else {f"same season ({season} back)": same_season(season or 1)}
+    m = 1 if season is None else checks.size(season, "season")
+    own = {} if m == 1 else {f"same season ({m} back)": same_season(m)}
     return {"persistence": persistence, **own, "drift": drift}
 
 
@@ -92,9 +93,8 @@ def forecaster(
     normal distribution so that the interval holds the share ``coverage``.
     """
     kind = checks.choice(kind, "kind", ("value", "gaussian", "quantiles"))
-    if not isinstance(about, dict) or "scaler" not in about:
-        raise TypeError(f"about: expected Split.about, got {about!r:.80}")
-    scaler: Scaler = from_json(about["scaler"])
+    check_layer(model, "model")
+    scaler, about = _scaler(about), dict(about)
     L, H, D = about["window"], about["horizon"], about["columns"]
     R = L + scaler.difference
     shift, size = np.array(about["inputs_shift"]), np.array(about["inputs_size"])
@@ -140,13 +140,28 @@ def _lines(y: Array, kind: str, n: int, coverage: float) -> list[Array]:
 def predict(model: Layer, windows: Windows, about: dict[str, Any]) -> Array:
     """The forecasts (H, N, K) of all windows of a part at once, in the units of the series: the
     same as those of ``forecaster``, one after the other."""
+    check_layer(model, "model")
+    scaler = _scaler(about)
+    if not isinstance(windows, Windows):
+        raise TypeError(f"windows: expected those of a Split, got {windows!r:.80}")
     parts = np.array_split(np.arange(len(windows.rows)), -(-len(windows.rows) // 512))
     found = []
     with no_cache():
         for at in parts:
             y, _, _ = model.forward(windows.x[:, at])
-            found.append(_undone(y, windows.past[:, at], from_json(about["scaler"])))
+            found.append(_undone(y, windows.past[:, at], scaler))
     return np.concatenate(found, axis=1)
+
+
+def _scaler(about: Any) -> Scaler:
+    """The scaler in what ``split`` says about itself; TypeError if it is something else."""
+    needed = {"window", "horizon", "columns", "missing", "inputs_shift", "inputs_size", "scaler"}
+    if not isinstance(about, Mapping) or not needed <= about.keys():
+        raise TypeError(f"about: expected Split.about, got {about!r:.80}")
+    try:
+        return from_json(about["scaler"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise TypeError(f"about: expected Split.about, got another scaler ({error})") from None
 
 
 def _undone(y: Any, past: Array, scaler: Scaler) -> Array:

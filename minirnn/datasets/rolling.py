@@ -14,7 +14,8 @@ import numpy as np
 
 from minirnn import checks, metrics
 from minirnn.datasets.forecasts import Ends, Forecast
-from minirnn.datasets.series import as_series
+from minirnn.datasets.scaling import flag
+from minirnn.datasets.series import as_series, columns_of
 from minirnn.protocol import Array, Numbers
 
 
@@ -70,7 +71,8 @@ def rolling(
     if not begin + H <= stop <= T:
         expected = f"rows with room for a horizon of {H} in 1..{T}"
         raise ValueError(f"begin, end: expected {expected}, got {begin}..{stop}")
-    columns = list(range(series.shape[1])) if target is None else np.atleast_1d(target).tolist()
+    columns = list(columns_of(target, series.shape[1]))
+    checks.function(forecast, "forecast")
     known = None if inputs is None else as_series(inputs, "inputs")
     rows = np.arange(begin, stop - H + 1, every)
     found = []
@@ -116,10 +118,11 @@ def with_interval(
 
     Returns a function whose result is an ``Ends`` (forecast, low, high), each (horizon, K).
     """
-    level = checks.number(level, "level", 0, 1, low_included=False)
     if not isinstance(errors, Rolling):
         raise TypeError(f"errors: expected what rolling returns, got {errors!r:.80}")
-    if relative and not (np.nanmin(errors.actual) > 0 and errors.forecast.min() > 0):
+    if flag(relative, "relative") and not (
+        np.nanmin(errors.actual) > 0 and errors.forecast.min() > 0
+    ):
         raise ValueError("relative: expected values and forecasts above 0")
     error = errors.actual / errors.forecast if relative else errors.actual - errors.forecast
     low, high = quantiles(error, level)
@@ -135,6 +138,8 @@ def with_interval(
 
 def quantiles(error: Array, level: float) -> tuple[Array, Array]:
     """The ends (H, K) between which a share ``level`` of further errors (H, N, K) is to lie."""
+    level = checks.number(level, "level", 0, 1, low_included=False)
+    error = checks.array(error, "error", ("H", "N", "K"), np.float64)
     H, _, K = error.shape
     low, high = np.empty((2, H, K))
     for h in range(H):

@@ -127,7 +127,12 @@ def _fit(values: Array, kind: str, axis: tuple[int, ...]) -> tuple[Array, Array]
 
 def check_options(kind: Any, log: Any, difference: Any) -> tuple[str, bool, int]:
     """The three options of a scaler, checked."""
-    if not isinstance(log, (bool, np.bool_)):
-        raise TypeError(f"log: expected True or False, got {log!r:.80}")
     kind = checks.choice(kind, "scaler", ("standard", "minmax"))
-    return kind, bool(log), checks.size(difference, "difference", 0)
+    return kind, flag(log, "log"), checks.size(difference, "difference", 0)
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r:.80}")
+    return bool(value)

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
-from minirnn.datasets.scaling import Scaler, carry, check_options, fit_scaler
+from minirnn.datasets.scaling import Scaler, carry, check_options, fit_scaler, flag
 from minirnn.protocol import Array, Numbers, Seed
 
 
@@ -107,13 +107,10 @@ def split(
     options = check_options(scaler, log, difference)
     L, H = checks.size(window, "window"), checks.size(horizon, "horizon")
     R, lag = L + options[2], options[2]
-    columns = _columns(target, values.shape[1])
+    columns = columns_of(target, values.shape[1])
     if known.shape[1] and L < H:
         raise ValueError(f"window: expected at least the horizon {H} with inputs, got {L}")
-    if isinstance(look_back, np.bool_):
-        look_back = bool(look_back)
-    if not isinstance(look_back, bool):
-        raise TypeError(f"look_back: expected True or False, got {look_back!r:.80}")
+    look_back = flag(look_back, "look_back")
     whole = filled(values, lag, checks.choice(missing, "missing", ("refuse", "mask")))
     if log:
         checks.one_wrong("values above 0 for the logarithm", "values", values, values <= 0)
@@ -161,7 +158,8 @@ def _inputs(inputs: Numbers | None, values: Array) -> Array:
     return known
 
 
-def _columns(target: Any, D: int) -> tuple[int, ...]:
+def columns_of(target: Any, D: int) -> tuple[int, ...]:
+    """The columns to be forecast, of D."""
     if target is None:
         return tuple(range(D))
     given = target if isinstance(target, (list, tuple)) else [target]

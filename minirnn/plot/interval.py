@@ -31,9 +31,17 @@ def interval(
     low, high = _line(when, low, "low")[1], _line(when, high, "high")[1]
     if (low > high).any():
         raise ValueError("low: expected numbers of at most high, got larger ones")
+    if others is not None and not isinstance(others, Mapping):
+        raise TypeError(f"others: expected label to forecasts, got {type(others).__name__}")
+    lines = {str(label): forecast}
+    lines |= {str(k): _line(when, v, f"others[{k!r}]")[1] for k, v in (others or {}).items()}
+    share = None if level is None else checks.number(level, "level", 0, 1)
+    mark = None if split is None else np.asarray(split)
+    if mark is not None and (mark.ndim or mark.dtype.kind not in "biufM"):
+        raise TypeError(f"split: expected one time, got {split!r:.80}")
     ax = axes_or_new(ax, 10, 4.5)
     ax.plot(time, actual, color="black", linewidth=1.4, label="actual")
-    text = "interval" if level is None else f"{100 * level:g} % interval"
+    text = "interval" if share is None else f"{100 * share:g} % interval"
     ax.fill_between(
         when, low, high, color=STYLES[0]["color"], alpha=0.25, linewidth=0, label=text, zorder=1
     )
@@ -42,13 +50,10 @@ def interval(
     look: dict[str, Any] = {"color": STYLES[0]["color"], "linewidth": 1.2}
     ax.vlines(when[alone], low[alone], high[alone], alpha=0.6, **look)
     ax.plot(when[alone], forecast[alone], marker="o", markersize=4, linestyle="", **look)
-    lines = {label: forecast} | dict(others or {})
     for k, (name, values) in enumerate(lines.items()):
-        look = {**STYLES[k % len(STYLES)], "marker": ""}
-        ax.plot(
-            when, _line(when, values, f"others[{name!r}]")[1], linewidth=1.2, label=name, **look
-        )
-    if split is not None:
+        own = {**STYLES[k % len(STYLES)], "marker": "", "linewidth": 1.2}
+        ax.plot(when, values, label=name, **own)
+    if mark is not None:
         ax.axvline(split, color="grey", linewidth=1)
     ax.set_ylabel(ylabel)
     ax.spines[["top", "right"]].set_visible(False)
@@ -58,8 +63,10 @@ def interval(
 
 def _line(time: Any, values: Any, name: str) -> tuple[Array, Array]:
     """Numbers (N,) and their times (N,), which may be dates."""
-    values, time = checks.floats(values, name), np.asarray(time)
-    if values.ndim != 1 or time.shape != values.shape:
+    values = checks.floats(values, name)
+    dates = isinstance(time, np.ndarray) and time.dtype.kind == "M"
+    time = time if dates else checks.floats(time, "time")
+    if values.ndim != 1 or time.shape != values.shape or not len(values):
         got = f"{checks.shape_text(values.shape)} at {checks.shape_text(time.shape)}"
         raise ValueError(f"{name}: expected values (N,) at times (N,), got {got}")
     return time, values
