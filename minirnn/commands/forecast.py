@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"only {n} errors of the validation part make the interval: it is their range")
     verdict = judged(table)
     print("\n" + verdict)
-    coming = ahead(own, problem, network, validation, arguments.level)
+    coming = ahead(problem, network, validation, arguments.level)
     print(*coming_in_words(own, coming, arguments.level), sep="\n", flush=True)
     seconds = time.perf_counter() - started
     report = report_of(arguments, own, problem, network, table, coming, verdict, seconds)
@@ -258,24 +258,35 @@ def compared(
     """The network and the naive forecasts on the test part, all with intervals made alike, over
     the same origins."""
     values, (v, s), H = problem.values, problem.begins, problem.horizon
-    error = rolling.quantiles(validation.actual - validation.forecast, level)
-    ends = [test.forecast + e[:, None] for e in error]
-    found = {"network": test._replace(low=ends[0], high=ends[1])}
+    found = {"network": with_ends(test, *errors_of(network, validation, level))}
     for name, naive in forecasts.naive(problem.season).items():
-        errors = rolling.rolling(naive, values, v, H, end=s, target=0)
-        own = rolling.rolling(rolling.with_interval(naive, errors, level), values, s, H, target=0)
+        before = rolling.rolling(naive, values, v, H, end=s, target=0)
+        own = rolling.rolling(naive, values, s, H, target=0)
         at = np.searchsorted(own.rows, test.rows)
-        found[name] = Rolling(own.rows[at], *(a[:, at] for a in own[1:] if a is not None))
+        own = Rolling(own.rows[at], own.forecast[:, at], own.actual[:, at])
+        found[name] = with_ends(own, *errors_of(network, before, level))
     return found
 
 
-def ahead(
-    own: Series, problem: Problem, network: Network, validation: Rolling, level: float
-) -> Ends:
+def errors_of(network: Network, validation: Rolling, level: float) -> tuple[Any, Array, Array]:
+    """How the ends of intervals come from a forecast, and the errors of the validation part that
+    they lie at, (H, 1)."""
+    if forecasting.relative(network, validation) and (validation.forecast > 0).all():
+        return np.multiply, *rolling.quantiles(validation.actual / validation.forecast, level)
+    return np.add, *rolling.quantiles(validation.actual - validation.forecast, level)
+
+
+def with_ends(test: Rolling, move: Any, low: Array, high: Array) -> Rolling:
+    ends = np.sort([move(test.forecast, low[:, None]), move(test.forecast, high[:, None])], axis=0)
+    return test._replace(low=ends[0], high=ends[1])
+
+
+def ahead(problem: Problem, network: Network, validation: Rolling, level: float) -> Ends:
     """The forecast of the rows after the last, each (H,)."""
     forecast = forecasting.ahead(problem, network)
-    low, high = rolling.quantiles(validation.actual - validation.forecast, level)
-    return Ends(forecast[:, 0], (forecast + low)[:, 0], (forecast + high)[:, 0])
+    move, low, high = errors_of(network, validation, level)
+    ends = np.sort([move(forecast, low), move(forecast, high)], axis=0)
+    return Ends(forecast[:, 0], ends[0, :, 0], ends[1, :, 0])
 
 
 # ---- What is said and written -------------------------------------------------------------------

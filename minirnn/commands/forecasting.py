@@ -30,6 +30,7 @@ BATCH = 64
 MOST = 1000  # windows of the validation part; of more, every second or third is taken
 LONGEST = 60  # steps of a window
 FURTHER = 2  # networks of each variant that stays
+MOST_VARIANTS = 2  # that stay
 WORSE = 1.3  # times the smallest error: a variant that is worse goes
 
 
@@ -107,7 +108,12 @@ def train(
         members.append(fit(name, seed=100 * seed))
     actual = next(iter(parts.values())).validation.future
     error = np.array([rmse(m.validation, actual) for m in members])
-    kept = [m.variant for m, e in zip(members, error, strict=True) if e <= WORSE * error.min()]
+    kept = [members[k].variant for k in np.argsort(error)[:MOST_VARIANTS]]
+    kept = [
+        m.variant
+        for m, e in zip(members, error, strict=True)
+        if m.variant in kept and e <= WORSE * error.min()
+    ]
     members = [m for m in members if m.variant in kept]
     for k in range(1, 1 + FURTHER):
         for name in kept:
@@ -208,6 +214,14 @@ def judged(problem: Problem, network: Network, parts: series.Split, part: int) -
     return rolling.Rolling(
         windows.rows, network.combine(own, naive.forecast[:, at]), windows.future
     )
+
+
+def relative(network: Network, validation: rolling.Rolling) -> bool:
+    """Whether errors are taken as quotients: where the logarithm has helped more than it has not,
+    ups and downs grow with the series."""
+    pairs = zip(network.weights, network.members, strict=True)
+    share = sum(w for w, m in pairs if m.about["scaler"]["log"])
+    return share > 0.5 and bool(validation.forecast.min() > 0)
 
 
 def ahead(problem: Problem, network: Network) -> Array:

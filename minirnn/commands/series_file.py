@@ -66,7 +66,8 @@ def read_series(
             notes.append(f"dates in {name!r}: one step is {steps.name()}{note}")
         else:
             steps = None
-            notes.append(f"times in {name!r}: {season} steps a year")
+            a_year = f": {season} steps a year" if season > 1 else ""
+            notes.append(f"times in {name!r}{a_year}")
     values, ahead, times = _ends(table, values, ahead, times, notes)
     _report_missing(table, names, values, notes)
     return Series(names, values, ahead, times, steps, season, notes)
@@ -124,7 +125,8 @@ def _dates(
         )
     dates = [read_date(text, order) for text in texts]
     if None in dates:
-        if only_texts and sum(d is None for d in dates) > len(dates) / 2:
+        many = sum(d is None for d in dates) > len(dates) / 2
+        if only_texts and (many or is_numeric(table, table.names[k])):
             return None
         raise ValueError(_no_dates(table, k, dates.index(None)))
     return table.names[k], np.array(dates, "datetime64[s]"), 1
@@ -134,8 +136,11 @@ def _years(table: Table, k: int) -> tuple[str, Array, int] | None:
     if not is_numeric(table, table.names[k]):
         return None
     values = table.numbers(table.names[k])
+    if len(values) < 3:
+        return None
     n = decimal_years(values)
-    return (table.names[k], values, n) if n else None
+    even = np.allclose(np.diff(values), values[-1] - values[-2], rtol=1e-6, atol=0)
+    return (table.names[k], values, max(n, 1)) if n or (even and values[-1] > values[0]) else None
 
 
 def _no_dates(table: Table, k: int, n: int = 0) -> str:

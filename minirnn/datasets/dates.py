@@ -12,7 +12,7 @@ import numpy as np
 from minirnn import checks
 from minirnn.protocol import Array
 
-ISO = re.compile(
+ISO = re.compile(  # but 1960.25 is a number
     r"(\d{4})(?:[-/.](\d{1,2})(?:[-/.](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?"
     r"(?:Z|[+-]\d{2}:?\d{2})?)?)?)?"
 )
@@ -24,6 +24,7 @@ WEEK = re.compile(r"(\d{4})-?W(\d{2})(?:-?([1-7]))?")
 COMPACT = re.compile(r"((?:1[5-9]|20|21)\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 NAMED = re.compile(r"(?:(\d{1,2})[ -])?([A-Za-z]{3,9})\.?[ -](?:(\d{1,2}),?[ -])?(\d{4})")
+DECIMAL = re.compile(r"\d{4}\.\d*")
 ORDERS = ("dmy", "mdy")
 
 
@@ -36,7 +37,7 @@ def read_date(text: str, order: str = "dmy") -> datetime.datetime | None:
     """
     text = text.strip()
     try:
-        if found := ISO.fullmatch(text):
+        if (found := ISO.fullmatch(text)) and not DECIMAL.fullmatch(text):
             y, *rest = (int(v) if v else None for v in found.groups())
             return _moment(y, *rest)
         if found := DAY_MONTH.fullmatch(text):
@@ -60,7 +61,8 @@ def read_date(text: str, order: str = "dmy") -> datetime.datetime | None:
 
 def _moment(y: int | None, *rest: int | None) -> datetime.datetime:
     month, day, hour, minute, second = (*rest, *(None,) * 5)[:5]
-    return datetime.datetime(y or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0)
+    month, day = (1 if part is None else part for part in (month, day))
+    return datetime.datetime(y or 0, month, day, hour or 0, minute or 0, second or 0)
 
 
 def order_of(texts: list[str]) -> str | None:

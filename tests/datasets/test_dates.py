@@ -23,7 +23,19 @@ def test_larger_steps_and_what_is_no_date():
     for text, month, day in (("2020", 1, 1), ("2020-04", 4, 1), ("2020Q2", 4, 1), ("Q2 2020", 4, 1),
                              ("2020-W14", 3, 30), ("Apr 2020", 4, 1)):  # fmt: skip
         assert dates.read_date(text) == datetime.datetime(2020, month, day)
-    for text in ("", "x", "12", "1.5", "2020-02-30", "2020-13-01", "Foo 2020", "1,200"):
+    for text in (
+        "",
+        "x",
+        "12",
+        "1.5",
+        "2020-02-30",
+        "2020-13-01",
+        "Foo 2020",
+        "1,200",
+        "1960.25",
+        "1960.1",
+        "2020-00-01",
+    ):
         assert dates.read_date(text) is None
 
 
