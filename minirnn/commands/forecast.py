@@ -120,10 +120,10 @@ def run(arguments: argparse.Namespace) -> int:
     table = compared(problem, network, validation, test, arguments.level)
     print("\n" + in_a_table(table, arguments.level))
     if (n := len(validation.rows)) + 1 < round(2 / (1 - arguments.level)):
-        print(f"only {n} errors of the validation part make the interval: it is their range")
+        print(f"the first intervals are the range of {n} errors only, too few for so sure a word")
     verdict = judged(table)
     print("\n" + verdict)
-    coming = ahead(problem, network, validation, arguments.level)
+    coming = ahead(problem, network, validation, test, arguments.level)
     print(*coming_in_words(own, coming, arguments.level), sep="\n", flush=True)
     seconds = time.perf_counter() - started
     report = report_of(arguments, own, problem, network, table, coming, verdict, seconds)
@@ -258,35 +258,36 @@ def compared(
     """The network and the naive forecasts on the test part, all with intervals made alike, over
     the same origins."""
     values, (v, s), H = problem.values, problem.begins, problem.horizon
-    found = {"network": with_ends(test, *errors_of(network, validation, level))}
+    found = {
+        "network": rolling.intervals(
+            test, validation, level, positive_and(network, validation, test)
+        )
+    }
     for name, naive in forecasts.naive(problem.season).items():
         before = rolling.rolling(naive, values, v, H, end=s, target=0)
         own = rolling.rolling(naive, values, s, H, target=0)
         at = np.searchsorted(own.rows, test.rows)
         own = Rolling(own.rows[at], own.forecast[:, at], own.actual[:, at])
-        found[name] = with_ends(own, *errors_of(network, before, level))
+        found[name] = rolling.intervals(own, before, level, positive_and(network, before, own))
     return found
 
 
-def errors_of(network: Network, validation: Rolling, level: float) -> tuple[Any, Array, Array]:
-    """How the ends of intervals come from a forecast, and the errors of the validation part that
-    they lie at, (H, 1)."""
-    if forecasting.relative(network, validation) and (validation.forecast > 0).all():
-        return np.multiply, *rolling.quantiles(validation.actual / validation.forecast, level)
-    return np.add, *rolling.quantiles(validation.actual - validation.forecast, level)
+def positive_and(network: Network, *results: Rolling) -> bool:
+    """Whether errors are taken as quotients, which numbers above 0 allow."""
+    above = all(np.nanmin(r.actual) > 0 and r.forecast.min() > 0 for r in results)
+    return above and forecasting.grows(network)
 
 
-def with_ends(test: Rolling, move: Any, low: Array, high: Array) -> Rolling:
-    ends = np.sort([move(test.forecast, low[:, None]), move(test.forecast, high[:, None])], axis=0)
-    return test._replace(low=ends[0], high=ends[1])
-
-
-def ahead(problem: Problem, network: Network, validation: Rolling, level: float) -> Ends:
-    """The forecast of the rows after the last, each (H,)."""
+def ahead(
+    problem: Problem, network: Network, validation: Rolling, test: Rolling, level: float
+) -> Ends:
+    """The forecast of the rows after the last, each (H,), with all errors that are known now."""
     forecast = forecasting.ahead(problem, network)
-    move, low, high = errors_of(network, validation, level)
-    ends = np.sort([move(forecast, low), move(forecast, high)], axis=0)
-    return Ends(forecast[:, 0], ends[0, :, 0], ends[1, :, 0])
+    quotients = positive_and(network, validation, test) and bool((forecast > 0).all())
+    errors = [rolling.errors_of(result, quotients) for result in (validation, test)]
+    ends = rolling.quantiles(np.concatenate(errors, axis=1), level)
+    low, high = (forecast * e if quotients else forecast + e for e in ends)
+    return Ends(forecast[:, 0], low[:, 0], high[:, 0])
 
 
 # ---- What is said and written -------------------------------------------------------------------

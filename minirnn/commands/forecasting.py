@@ -216,12 +216,12 @@ def judged(problem: Problem, network: Network, parts: series.Split, part: int) -
     )
 
 
-def relative(network: Network, validation: rolling.Rolling) -> bool:
-    """Whether errors are taken as quotients: where the logarithm has helped more than it has not,
-    ups and downs grow with the series."""
+def grows(network: Network) -> bool:
+    """Whether the logarithm has helped more than it has not: then the ups and downs of the series
+    grow with it, and so will the errors."""
     pairs = zip(network.weights, network.members, strict=True)
-    share = sum(w for w, m in pairs if m.about["scaler"]["log"])
-    return share > 0.5 and bool(validation.forecast.min() > 0)
+    logs = sum(w for w, m in pairs if m.about["scaler"]["log"])
+    return logs > sum(network.weights) / 2
 
 
 def ahead(problem: Problem, network: Network) -> Array:

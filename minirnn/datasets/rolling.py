@@ -118,14 +118,7 @@ def with_interval(
 
     Returns a function whose result is an ``Ends`` (forecast, low, high), each (horizon, K).
     """
-    if not isinstance(errors, Rolling):
-        raise TypeError(f"errors: expected what rolling returns, got {errors!r:.80}")
-    if flag(relative, "relative") and not (
-        np.nanmin(errors.actual) > 0 and errors.forecast.min() > 0
-    ):
-        raise ValueError("relative: expected values and forecasts above 0")
-    error = errors.actual / errors.forecast if relative else errors.actual - errors.forecast
-    low, high = quantiles(error, level)
+    low, high = quantiles(errors_of(errors, relative), level)
 
     def ends(history: Numbers, horizon: int, inputs: Any = None) -> Any:
         y = forecast(history, horizon, *(() if inputs is None else (inputs,)))
@@ -134,6 +127,37 @@ def with_interval(
         return Ends(columns, move(columns, low[:horizon]), move(columns, high[:horizon]))
 
     return ends
+
+
+def intervals(
+    result: Rolling, errors: Rolling, level: float = 0.9, relative: bool = False
+) -> Rolling:
+    """The same forecasts with intervals, made at each origin of all errors that are known there.
+
+    Those are ``errors``, as for ``with_interval``, and the errors of the earlier origins of
+    ``result`` whose rows have all come by then. So an interval widens when a series becomes harder
+    to forecast. (The errors are looked at anew at twenty origins, not at each of thousands.)
+    """
+    past, own = errors_of(errors, relative, "errors"), errors_of(result, relative, "result")
+    H, n = len(result.forecast), len(result.rows)
+    ends = np.empty((2, *result.forecast.shape))
+    for at in np.array_split(np.arange(n), min(n, 20)):
+        come = result.rows + H <= result.rows[at[0]]
+        for k, e in enumerate(quantiles(np.concatenate([past, own[:, come]], axis=1), level)):
+            e, y = e[:, None], result.forecast[:, at]
+            ends[k][:, at] = y * e if relative else y + e
+    return result._replace(low=ends[0], high=ends[1])
+
+
+def errors_of(result: Rolling, relative: bool, name: str = "errors") -> Array:
+    """What has to be added to the forecasts, or multiplied with them, to be right; (H, N, K)."""
+    if not isinstance(result, Rolling):
+        raise TypeError(f"{name}: expected what rolling returns, got {result!r:.80}")
+    if not flag(relative, "relative"):
+        return result.actual - result.forecast
+    if not (np.nanmin(result.actual) > 0 and result.forecast.min() > 0):
+        raise ValueError("relative: expected values and forecasts above 0")
+    return result.actual / result.forecast
 
 
 def quantiles(error: Array, level: float) -> tuple[Array, Array]:

@@ -94,6 +94,29 @@ def test_relative_intervals_grow_with_the_forecast():
         )
 
 
+def test_intervals_at_an_origin_are_made_of_what_is_known_there():
+    before = rolling.rolling(forecasts.persistence, Y, 40, 2, end=60)
+    result = rolling.rolling(forecasts.persistence, Y, 60, 2)
+    for relative in (False, True):
+        a, b = (
+            (r._replace(actual=np.exp(r.actual), forecast=np.exp(r.forecast)) if relative else r)
+            for r in (result, before)
+        )
+        whole = rolling.intervals(a, b, 0.8, relative)
+        for n in range(len(a.rows)):
+            known = a.rows[:n] + 2 <= a.rows[n]
+            past = b._replace(
+                forecast=np.concatenate([b.forecast, a.forecast[:, :n][:, known]], axis=1),
+                actual=np.concatenate([b.actual, a.actual[:, :n][:, known]], axis=1),
+            )
+            ends = rolling.quantiles(rolling.errors_of(past, relative), 0.8)
+            for end, e in zip((whole.low, whole.high), ends, strict=True):
+                y = a.forecast[:, n]
+                assert np.allclose(end[:, n], y * e if relative else y + e)
+    with pytest.raises(TypeError, match="result: expected what rolling returns"):
+        rolling.intervals(Y, before)
+
+
 @pytest.mark.parametrize(
     ("forecast", "says"),
     [
