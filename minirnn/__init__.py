@@ -32,8 +32,10 @@ from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
+from minirnn.layers.recurrent_dropout import RecurrentDropout
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
+from minirnn.layers.zoneout import Zoneout
 from minirnn.measure import trace
 from minirnn.protocol import Layer, no_cache
 from minirnn.training.bptt import bptt, truncated_bptt
@@ -87,9 +89,11 @@ __all__ = [
     "OutputRNN",
     "ProjectedLSTM",
     "RMSProp",
+    "RecurrentDropout",
     "Seq2Seq",
     "Sequential",
     "Unembedding",
+    "Zoneout",
     "about",
     "binary_cross_entropy",
     "bptt",

@@ -17,6 +17,7 @@ from minirnn import checks
 from minirnn.layers.bidirectional import Bidirectional, reverse
 from minirnn.layers.checkpoint import Checkpoint
 from minirnn.layers.learned_state import LearnedState
+from minirnn.layers.recurrent_dropout import RecurrentDropout
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import (
     Array,
@@ -79,6 +80,9 @@ def _trace(layer: Any, x: Array, dy: Array | None, state: State, lengths: Any) -
     if isinstance(layer, LearnedState):
         s = layer.start(state, x.shape[1])
         return _placed("layer", _trace(layer.parts["layer"], x, dy, s, lengths))
+    if isinstance(layer, RecurrentDropout):
+        s, _ = layer.split(state, "state")
+        return _placed("cell", _trace(layer.cell, x, dy, s, lengths))
     if isinstance(layer, Checkpoint):
         (s,) = layer.split(state, "state")
         return _placed("model", _trace(layer.parts["model"], x, dy, s, lengths))

@@ -21,7 +21,8 @@ SINGLE = (
     Sketch("Activation", ("softmax",)), Sketch("Dropout", (0.5,)), Sketch("Dropout", (0.5, True)),
     Sketch("Scale", (2,)), Sketch("CausalConv", (2, 2, 2)), Sketch("Last"), Sketch("Last", (True,)),
     Sketch("AttentionPool", (2, 2)), Sketch("LayerNorm", (2, 0.1)),
-    Sketch("ProjectedLSTM", (2, 3, 2)),
+    Sketch("Zoneout", (Sketch("LSTM", (2, 2)), 0.5)),
+    Sketch("ProjectedLSTM", (2, 3, 2)), Sketch("RecurrentDropout", (Sketch("GRU", (2, 2)), 0.5)),
 )  # fmt: skip
 ATTENTION = Sketch("LuongAttention", (2, 2)), Sketch("BahdanauAttention", (2, 2, 2))
 

@@ -18,6 +18,10 @@ V = 5  # tokens
 TOKENS = "tokens"  # in place of a number of features
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "softmax", "log_softmax")
 VARIANTS = ("NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG")
+DROPPED = (  # cells, and where RecurrentDropout drops in them
+    (("RNN", "relu"), "hidden"), (("LSTM",), "hidden"), (("LSTM",), "candidate"),
+    (("GRU",), "hidden"), (("GRU", "before"), "candidate"),
+)  # fmt: skip
 WHOLE = (  # those that need the whole sequence at once
     "Bidirectional", "CausalConv", "Last", "AttentionPool", "Hierarchical", "Seq2Seq",
 )  # fmt: skip
@@ -36,7 +40,9 @@ def size(draw, largest=3):
 
 def cell(draw, D, K):
     """A recurrent layer from D features to K."""
-    kind = one_of(draw, "RNN", "LSTM", "GRU", "LSTMVariant", "ProjectedLSTM", "OutputRNN", "MyCell")
+    kind = one_of(draw, "RNN", "LSTM", "GRU", "LSTMVariant", "ProjectedLSTM", "OutputRNN", "MyCell",
+        "RecurrentDropout", "Zoneout",
+    )  # fmt: skip
     if kind == "RNN":
         return Sketch("RNN", (D, K, one_of(draw, "tanh", "relu")))
     if kind == "LSTM":
@@ -45,6 +51,12 @@ def cell(draw, D, K):
         return Sketch("GRU", (D, K, one_of(draw, "after", "before")))
     if kind == "LSTMVariant":
         return Sketch("LSTMVariant", (D, K, one_of(draw, *VARIANTS)))
+    if kind == "Zoneout":
+        inner = one_of(draw, "RNN", "GRU", "LSTM", "MyCell")
+        return Sketch(kind, (Sketch(inner, (D, K)), 0.5 if inner != "LSTM" else (0.1, 0.5)))
+    if kind == "RecurrentDropout":
+        cell, on = one_of(draw, *DROPPED)
+        return Sketch(kind, (Sketch(cell[0], (D, K, *cell[1:])), 0.5, on))
     if kind == "ProjectedLSTM":
         return Sketch(kind, (D, K + size(draw), K))
     if kind == "OutputRNN":

@@ -129,7 +129,8 @@ def in_pieces(case: Case):
         return SKIPPED
     model, x, lengths = model_of(case), input_of(case), lengths_of(case)
     text = repr(case.model)
-    one_mask = re.findall(r"Dropout\(0.5, per_sequence=(\w+)", text) == ["True"]
+    drawn = re.findall(r"Dropout\(0.5, per_sequence=(\w+)|(Recurrent)Dropout|(Zoneout)", text)
+    one_mask = drawn in ([("True", "", "")], [("", "Recurrent", "")])
     one_mask &= text.count("Checkpoint") == text.startswith("Checkpoint")  # it draws seeds, too
     how = (True, 3) if one_mask else (False, None)
     y, final, _ = model.forward(x, None, lengths, *how)

@@ -27,8 +27,10 @@ from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
+from minirnn.layers.recurrent_dropout import RecurrentDropout
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
+from minirnn.layers.zoneout import Zoneout
 from minirnn.protocol import Layer, Seed
 
 V = 5  # how many different tokens there are, for layers that take tokens
@@ -93,6 +95,11 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "LearnedState of a model": lambda D, H, **o: LearnedState(
         Sequential(two_ways(D, H, **o), Dropout(0.4, per_sequence=True), RNN(2 * H, H, **o))
     ),
+    "RecurrentDropout": lambda D, H, **o: RecurrentDropout(LSTM(D, H, **o), 0.4),
+    "RecurrentDropout candidate": lambda D, H, **o: RecurrentDropout(
+        GRU(D, H, **o), 0.4, "candidate"
+    ),
+    "Zoneout": lambda D, H, **o: Zoneout(LSTM(D, H, **o), (0.1, 0.5)),
     "RNN twice": twice,
     "AttentionPool": lambda D, H, **o: AttentionPool(D, H, **o),
     "Hierarchical": lambda D, H, **o: Hierarchical(

@@ -29,6 +29,7 @@ from minirnn.layers.last import Last
 from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
+from minirnn.layers.recurrent_dropout import RecurrentDropout
 from minirnn.layers.sequential import Sequential
 from minirnn.protocol import Array, Layer, Shape, named_leaves, optional, output_shape
 
@@ -46,6 +47,7 @@ ONNX: Table = {
     LayerNorm: {"num_features": ANY, "eps": ANY, "dtype": ANY},
     Activation: {"function": list(ACTIVATIONS)},
     Dropout: {"p": ANY, "per_sequence": [False, True]},
+    RecurrentDropout: {"cell": ANY, "p": ANY, "on": ["hidden", "candidate"]},
     Last: {"both": [False, True]},
     Sequential: {"layers": ANY},
     Checkpoint: {"model": ANY, "every": ANY},
@@ -117,6 +119,9 @@ def add(graph: Graph, layer: Any, x: str, sequence: bool, name: str) -> tuple[st
             with layer.at(part) as below:
                 x, sequence = add(graph, below, x, sequence, f"{name}{part}.")
         return x, sequence
+    if kind is RecurrentDropout:
+        with layer.at("cell") as cell:
+            return add(graph, cell, x, sequence, f"{name}cell.")
     if kind is Bidirectional:
         return add_both_directions(graph, layer, x, name), True
     if kind is Last:

@@ -39,17 +39,19 @@ from minirnn.layers.learned_state import LearnedState
 from minirnn.layers.linear import Linear
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.pooling import AttentionPool, Hierarchical
+from minirnn.layers.recurrent_dropout import RecurrentDropout
 from minirnn.layers.seq2seq import Seq2Seq
 from minirnn.layers.sequential import Sequential
+from minirnn.layers.zoneout import Zoneout
 from minirnn.protocol import Array, Layer, is_layer, optional
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        RNN, LSTM, GRU, LSTMVariant, ProjectedLSTM, OutputRNN, Linear, Embedding,
-        LayerNorm, Activation, Dropout, Last, CausalConv, Sequential, Bidirectional,
-        Checkpoint, LearnedState, LuongAttention, BahdanauAttention, AttentionPool, Hierarchical,
-        Seq2Seq, Unembedding,
+        RNN, LSTM, GRU, LSTMVariant, ProjectedLSTM, OutputRNN, RecurrentDropout, Zoneout,
+        Linear, Embedding, Unembedding, LayerNorm, Activation, Dropout, Last, CausalConv,
+        Sequential, Bidirectional, Checkpoint, LearnedState, LuongAttention, BahdanauAttention,
+        AttentionPool, Hierarchical, Seq2Seq,
     )
 }  # fmt: skip
 # Arguments that are the length of an axis of a parameter, so at most the number of all parameters.

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import checks
+from minirnn.description import layer_text
 from minirnn.layers.container import Container, PartShapes
 from minirnn.protocol import (
     Array,
@@ -58,11 +59,13 @@ class LearnedState(Container):
         super().__init__(layer=layer)
         zeros = zero_state(layer, 1)
         if not leaves(zeros):
-            raise TypeError(f"layer: expected a recurrent one, with zero_state, got {layer!r:.80}")
+            raise TypeError(
+                f"layer: expected a recurrent one, with zero_state, got {layer_text(layer):.80}"
+            )
         if learns_state(layer):
             raise ValueError(
                 "layer: expected one that does not learn its initial state already, got "
-                f"{layer!r:.80}"
+                f"{layer_text(layer):.80}"
             )
         self.initial = {name: a[0].copy() for name, a in named_leaves(layer, zeros)}
         self._check_params()

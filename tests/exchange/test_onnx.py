@@ -63,6 +63,7 @@ MODELS = {
     "checkpointed": mr.Checkpoint(mr.Sequential(cell("LSTM"), linear(5)), 2),
     "dropout first": mr.Sequential(mr.Dropout(0.5), cell("LSTM")),
     "features first": mr.Sequential(linear(3), mr.Activation("relu"), cell("LSTM", 2)),
+    "recurrent dropout": mr.Sequential(mr.RecurrentDropout(cell("LSTM"), 0.5), linear(5)),
     "learned state": learned(cell("LSTM")),
     "learned states of tokens": mr.Sequential(
         EMBEDDING, learned(mr.Sequential(both(), linear(10)))
@@ -85,6 +86,7 @@ STATES = [
     "bidirectional LSTM",
     "tokens",
     "checkpointed",
+    "recurrent dropout",
     "learned state",
     "learned states of tokens",
 ]
@@ -210,6 +212,8 @@ def test_what_cannot_be_written_is_named_and_leaves_the_old_file(tmp_path):
         (mr.Sequential(cell("LSTM"), mr.CausalConv(5, 2, 2, dtype="float32")), "CausalConv"),
         (mr.Sequential(both(), mr.AttentionPool(10, 2, dtype="float32")), "AttentionPool"),
         (mr.LSTMVariant(3, 5, "NIG"), "LSTMVariant"),
+        (mr.ProjectedLSTM(3, 5, 2, dtype="float32"), "ProjectedLSTM"),
+        (mr.Sequential(mr.Zoneout(cell("LSTM"), 0.1)), "Zoneout"),
         (mr.Seq2Seq(sequence, EMBEDDING, cell("LSTM"), linear(5, 7)), "Seq2Seq"),
     ]:
         with pytest.raises(TypeError, match=f"model: expected .* got {words}$"):

@@ -26,7 +26,8 @@ def one_array_twice():
 
 NO_STATE_DICT = {
     "another class": (
-        lambda: mr.Dropout(0.5), "or GRU or Linear or Embedding or LayerNorm, .* got Dropout",
+        lambda: mr.Dropout(0.5),
+        "or GRU or ProjectedLSTM or Linear or Embedding or LayerNorm, .* got Dropout",
     ),
     "a class derived from one": (lambda: type("LSTM", (mr.LSTM,), {})(2, 3), "layer: expected RNN"),
     "peepholes": (lambda: lstm(peephole=True), "LSTM with peephole=False, .* got peephole=True"),
@@ -70,6 +71,8 @@ NO_STATE_DICT = {
         lambda: mr.Sequential(mr.ProjectedLSTM(2, 4, 3), mr.ProjectedLSTM(3, 4, 2)),
         "layer 1, .* proj_size 3, .* got 2",
     ),
+    "recurrent dropout": (lambda: mr.RecurrentDropout(lstm(), 0.5), "got RecurrentDropout"),
+    "zoneout": (lambda: mr.Zoneout(lstm(), 0.5), "got Zoneout"),
     "a learned state": (lambda: mr.LearnedState(lstm()), "got LearnedState"),
     "Checkpoint": (lambda: mr.Checkpoint(lstm(), 3), "got Checkpoint"),
     "an Embedding below": (lambda: mr.Sequential(mr.Embedding(5, 2), lstm()), "got Embedding"),
@@ -105,6 +108,7 @@ def test_what_keras_has_not_is_refused_by_name():
         (lstm(peephole=True), "LSTM with peephole=False, .* got peephole=True"),
         (mr.Bidirectional(*[mr.Linear(3, 3)] * 2), "cell: expected RNN or LSTM or GRU, .* got Lin"),
         (mr.Sequential(*PAIR, mr.Last()), "cell: expected RNN or LSTM or GRU .* got Last"),
+        (mr.ProjectedLSTM(2, 4, 3), "cell: expected RNN or LSTM or GRU.* got ProjectedLSTM"),
     ]:
         with pytest.raises(TypeError, match=words):
             exchange.to_keras(cell)
