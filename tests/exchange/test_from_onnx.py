@@ -305,7 +305,24 @@ def reads_cells(file):
     file.add("Tanh", first=c)
 
 
+def state_by_an_input(file):
+    """A table of initial states, of which an input chooses one."""
+    file.inputs[0].type.tensor_type.shape.dim[1].dim_value = 1
+    file.also("who", [1], "INT64")
+    file.add("Gather", "who", first=file.constant(numbers(9, H)))
+    state = file.add("Unsqueeze", [0])[0]
+    file.add("RNN", *weights("RNN"), "", state, first="x", hidden_size=H)
+
+
+def table_as_an_input(file):
+    kind = onnx.TensorProto.INT64
+    file.inputs[0] = onnx.helper.make_tensor_value_info("x", kind, ["T", "B"])
+    file.add("Gather", "x", first=file.also("table", [9, H]))
+
+
 REFUSED = {
+    "a state that an input chooses": (state_by_an_input, "initial_h depends on an input that is"),
+    "a table that is an input": (table_as_an_input, "expected a constant table, got one that dep"),
     "another operator": (lambda f: (lstm(f), f.add("Erf")), "Erf 'node 1': no layer"),
     "a part of several steps": (
         lambda f: (f.add("Transpose", perm=[1, 0, 2]), f.add("Reshape", [0, -1]), f.add("Tanh"),

@@ -80,7 +80,7 @@ def moment(node: Node) -> list[Any]:
         return [one._replace(what="square")]
     if node.kind == "Add" and {"variance"} < {step[1], step[2]}:
         variance, eps = (one, other) if step[1] == "variance" else (other, one)
-        if isinstance(eps, Known) and eps.array.size == 1:
+        if isinstance(eps, Known) and eps.array.size == 1 and not eps.uses:
             return [variance._replace(eps=float(eps.array.ravel()[0]))]
     if step == ("Sqrt", "variance", "none"):
         return [one._replace(what="deviation")]

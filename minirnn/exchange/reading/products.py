@@ -29,6 +29,7 @@ def gather(node: Node) -> list[Any]:
     table, tokens = node.values[:2]
     if not isinstance(table, Known) or not isinstance(tokens, Data):
         return move(node)
+    table = node.known(0, "table")
     if table.array.ndim != 2 or node.get("axis", 0) != 0:
         raise CannotTakeError("expected a table (V, E), of which tokens choose rows")
     return [embedded(node.book, tokens, table.array, ("table", table.name))]

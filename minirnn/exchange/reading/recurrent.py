@@ -148,9 +148,12 @@ def _started(node: Node, cells: list[Any], by_batch: bool) -> list[Any]:
             got = value.array.shape
             raise CannotTakeError(f"initial_{name}: expected shape {shape}, got {got}")
         if value.uses & book.states:
-            if not np.isin(value.array, book.state_numbers).all():
+            plain = value.uses <= book.states and np.isin(value.array, book.state_numbers).all()
+            if not plain:
                 raise CannotTakeError(f"initial_{name} is computed from an input")
             continue
+        if value.uses:
+            raise CannotTakeError(f"initial_{name} depends on an input that is no state")
         a = value.array.swapaxes(0, 1) if by_batch else value.array
         if (a != a[:, :1]).any():
             raise CannotTakeError(f"initial_{name}: expected one state for all sequences")
