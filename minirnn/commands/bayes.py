@@ -24,6 +24,7 @@ from minirnn.protocol import Array
 
 ALPHAS = (0.03, 0.1, 0.3, 1.0)
 MOST = 200_000  # pieces; of more the most frequent are kept
+LARGEST = 30_000_000  # numbers in a table of counts: of many labels fewer pieces are kept
 BETWEEN = "\x1f"  # between the tokens of a piece; a control character that no text has
 
 Tokens = Sequence[Sequence[str]]  # the characters or words of each text
@@ -52,7 +53,8 @@ def pieces(tokens: Sequence[str], n: int) -> list[str]:
 def count(texts: Tokens, labels: Array, K: int, n: int, alpha: float) -> Bayes:
     """Count in texts with labels (N,), numbers below K."""
     found = [pieces(text, n) for text in texts]
-    often = Counter(piece for own in found for piece in own).most_common(MOST)
+    every = Counter(piece for own in found for piece in own)
+    often = every.most_common(min(MOST, LARGEST // K))
     rows = {piece: row for row, (piece, _) in enumerate(often)}
     at = _at(found, rows)
     return Bayes(

@@ -122,7 +122,8 @@ def learn(arguments: argparse.Namespace) -> int:
         "bayes": None if arguments.alone else bayes.packed(counted),
     }  # fmt: skip
     files = [out / "label.npz", out / "confusion.png"]
-    mr.save(model, files[0], about | {"figures": figures})
+    right = {part: own for part, own in figures.items() if part != "confusion"}
+    mr.save(model, files[0], about | {"figures": right})
     judging.picture(figures["confusion"], lines.names, files[1])
     if arguments.json is not None:
         write(arguments.json, (json.dumps(figures, indent=2) + "\n").encode())

@@ -91,8 +91,8 @@ def verdict(network, ngrams):
     if network < ngrams:
         return f"The network is better than 5-grams, by {ngrams - network:.2f} bits per character."
     return (
-        f"5-grams are better here, by {network - ngrams:.2f} bits per character: a short text is "
-        "their strength. More --minutes or more text help the network."
+        f"5-grams are better here, by {network - ngrams:.2f} bits per character: use them, or give "
+        "the network more --minutes."
     )
 
 

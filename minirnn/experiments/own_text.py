@@ -160,7 +160,7 @@ def fitted(job, V, tokens, rng):
     in the text where the part before it ended."""
     H, number, passes = job.plan["units"], job.plan["batches"], job.plan["passes"]
     parts = min(PARTS, number)
-    dropout = 0.0 if passes < 3 else 0.2 if passes < 10 else 0.5  # a text read often is learned
+    dropout = 0.0 if passes < 10 else 0.2 if passes < 20 else 0.5  # a text read often is learned
     model, optimizer = make(V, H, dropout, rng), mr.Adam()
     pieces = list(batches.stream(tokens[0], STREAMS, STEPS))
 

@@ -73,3 +73,5 @@ def test_it_is_the_same_after_it_was_packed():
 def test_of_too_many_pieces_the_most_frequent_are_kept(monkeypatch):
     monkeypatch.setattr(bayes, "MOST", 2)
     assert set(bayes.count(TEXTS, LABELS, 2, 1, 1.0).rows) == {"\n", "b"}
+    monkeypatch.setattr(bayes, "LARGEST", 2)  # of two labels one piece
+    assert set(bayes.count(TEXTS, LABELS, 2, 1, 1.0).rows) == {"\n"}
