@@ -248,6 +248,7 @@ def test_normalisations(opset):
 def test_rows_without_steps():
     file = File(("B", D))
     file.add("Gemm", numbers(D, H), numbers(H), alpha=0.5, beta=2.0)
+    file.add("Mul", numbers(H))
     file.add("Relu")
     file.add("MatMul", numbers(H, K))
     file.add("Sigmoid")
