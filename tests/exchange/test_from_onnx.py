@@ -248,6 +248,7 @@ def test_normalisations(opset):
 def test_rows_without_steps():
     file = File(("B", D))
     file.add("Gemm", numbers(D, H), numbers(H), alpha=0.5, beta=2.0)
+    file.add("Mul", numbers(H))
     file.add("Relu")
     file.add("MatMul", numbers(H, K))
     file.add("Sigmoid")
@@ -255,12 +256,13 @@ def test_rows_without_steps():
 
 
 def test_a_residual_connection():
-    file = File()
-    file.add("RNN", *[w[:, :D, :D] for w in weights("RNN")[:2]], hidden_size=D)
-    file.add("Squeeze", [1])
-    file.add("Add", "x")
-    file.add("MatMul", numbers(D, K))
-    same(file.model(), X)
+    for x_first in (True, False):
+        file = File()
+        file.add("RNN", *[w[:, :D, :D] for w in weights("RNN")[:2]], hidden_size=D)
+        y = file.add("Squeeze", [1])[0]
+        file.add("Add", *([y] if x_first else ["x"]), first="x" if x_first else y)
+        file.add("MatMul", numbers(D, K))
+        assert same(file.model(), X).layers[0].merge == "sum"
 
 
 def exported(model, **options):

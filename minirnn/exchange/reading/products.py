@@ -191,6 +191,9 @@ def total(book: Addresses, one: Data, other: Data) -> Data:
     if one.ids.shape != other.ids.shape:
         raise CannotTakeError("adds results of different shapes")
     K = one.ids.shape[-1]
+    turned = np.concatenate([other.ids, one.ids], axis=-1)
+    if type(book.resolve(turned)[0].layer) is Bidirectional:  # the order of a sum is free
+        one, other = other, one
 
     def make(source: Source) -> tuple[Any, int]:
         layer = source.layer
