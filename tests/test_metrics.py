@@ -39,6 +39,15 @@ def test_a_class_that_occurs_nowhere_does_not_count_in_a_mean():
     assert metrics.confusion_matrix(np.eye(9)[[0, 8]], [0, 8]).shape == (9, 9)
 
 
+def test_the_classes_of_sequences_are_those_of_the_last_axis():
+    y, target = data("logits")  # (6, 4, 3)
+    flat = metrics.confusion_matrix(y.reshape(24, 3), target.ravel())
+    assert np.array_equal(metrics.confusion_matrix(y, target), flat) and flat.shape == (3, 3)
+    target[0, 0] = 3
+    with pytest.raises(ValueError, match=r"target: expected whole numbers in 0..2, got 3"):
+        metrics.accuracy(y, target)
+
+
 def test_two_classes_from_one_logit():
     logits, target = np.array([[1.0], [-1.0], [0.0], [3.0]]), np.array([[1], [1], [0], [0]])
     assert metrics.binary_accuracy(logits, target) == 2 / 4

@@ -47,6 +47,18 @@ history = mr.fit(
 )  # fmt: skip
 mr.fit(model, absolute, [(x, target), (x, target)], mr.SGD(lr=0.1, momentum=0.9), epochs=1)
 losses: list[float] = history.loss
+y = mr.predict(model, x, batch_size=4)
+error: float = mr.metrics.rmse(y, target, mask=np.ones(8))
+measured = mr.fit(
+    model, mr.mse, batches.buckets([x[:3, 0], x[:, 1]], [target[0], target[1]], 2, masks=[1, 0.5]),
+    mr.Adam(), 2, validation=(x, target, None, np.full(8, 0.5)),
+    metrics={"mae": mr.metrics.mae, "own": lambda y, t, mask=None: float(np.max(np.abs(y - t)))},
+    on_epoch=lambda history: "stop" if history.loss[-1] < 1e-3 else None,
+)  # fmt: skip
+series: dict[str, list[float]] = measured.metrics
+wide = mr.Linear(2, 2)
+nll, dy = mr.gaussian_nll(wide.forward(x)[0], x[..., :1])
+low, high = mr.gaussian_interval(wide.forward(x)[0], 0.8)
 loss, grads, state = mr.bptt(model, mr.mse, x, target)
 norm: float = mr.clip_grad_norm(grads, 1.0)
 inside: dict[str, NDArray[np.float64]] = mr.trace(mr.RNN(2, 3, "relu", rng=0), x)

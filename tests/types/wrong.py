@@ -35,6 +35,10 @@ print(mr.mse(x, x).loss)  # expect: error
 mr.gradcheck(model, x, method="centre")  # expect: error
 mr.gradcheck(x, model)  # expect: error
 mr.trace(model, "a sequence")  # expect: error
+mr.fit(model, mr.mse, data, mr.Adam(), 3, metrics=["rmse"])  # expect: error
+mr.fit(model, mr.mse, data, mr.Adam(), 3, on_epoch="stop")  # expect: error
+mr.predict(model, x, batch_size="4")  # expect: error
+mr.metrics.rmse("prediction", target)  # expect: error
 mr.save("model.npz", model)  # expect: error
 mr.load(model)  # expect: error
 mr.clip_grad_norm(x, 1.0)  # expect: error
