@@ -172,7 +172,7 @@ class OneBlasThread:
             if _blas_users == 0:
                 _blas_before = [(library, library.get_num_threads()) for library in _libraries()]
                 for library, _ in _blas_before:
-                    library.set_num_threads(1)
+                    _set_threads(library, 1)
             _blas_users += 1
 
     def __exit__(self, *exception):
@@ -181,7 +181,21 @@ class OneBlasThread:
             _blas_users = max(0, _blas_users - 1)  # 0 already, after a fork within
             if _blas_users == 0:
                 for library, n in _blas_before:
-                    library.set_num_threads(n)
+                    _set_threads(library, n)
+
+
+def _set_threads(library, n):
+    library.set_num_threads(n)
+    if library.get_num_threads() == n:
+        return
+    # Once one Python thread has set it, OpenBLAS 0.3.31 does not listen to the others. Its function
+    # with another name does; NumPy's copy adds something before and behind the names.
+    for name in ("scipy_goto_set_num_threads64_", "scipy_goto_set_num_threads",
+                 "goto_set_num_threads64_", "goto_set_num_threads"):  # fmt: skip
+        set_it = getattr(library.dynlib, name, None)
+        if set_it is not None:
+            set_it(n)
+            return
 
 
 def _libraries() -> list[Any]:
@@ -199,7 +213,7 @@ def _after_fork() -> None:
     # The child has none of these threads; one of them may have been within OneBlasThread.
     global _jobs, _lock, _blas_users
     for library, n in _blas_before if _blas_users else []:
-        library.set_num_threads(n)
+        _set_threads(library, n)
     _jobs, _lock, _blas_users = None, threading.Lock(), 0
 
 

@@ -139,6 +139,23 @@ def test_the_blas_has_one_thread_in_every_block_and_blocks_share_the_threads():
     assert seen == [{1}, {1}]
 
 
+def test_the_blas_listens_to_every_python_thread():
+    with threadpool_limits(2):
+        with threads.OneBlasThread():  # the first to set it
+            pass
+        seen = []
+
+        def work():
+            with threads.OneBlasThread():
+                seen.append(blas_threads())
+            seen.append(blas_threads())
+
+        other = threading.Thread(target=work)
+        other.start()
+        other.join(20)
+        assert seen == [{1}, {2}] and blas_threads() == {2}
+
+
 def test_an_error_in_a_block_reaches_the_caller():
     def fail(item):
         if item == 2:
