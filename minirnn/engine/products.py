@@ -21,6 +21,7 @@ from minirnn.engine.memory import empty, for_kernels
 from minirnn.engine.tile import MOST_PANELS, MOST_ROWS, MOST_TERMS, WIDTH, multiply_tiles, scratch
 
 FEW_ROWS, AT_ONCE = 8, 32  # see product_of_step
+ROWS_OF_A_BLOCK, COLUMNS_OF_A_BLOCK = 800, 512  # or more, for a product of the BLAS
 
 
 def times(x: np.ndarray, W: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
@@ -44,8 +45,8 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     the weight of an input that is always 1; its gradient (K,) is the sum of da. With the inputs
     side by side, ``[x h 1]^T da``, this is a single product.
 
-    Two threads share it where that pays. A long sum over the rows is cut in two, and the parts are
-    added. If there are more columns than rows, the columns are cut, and nothing need be added.
+    The threads share it where that pays. A long sum over the rows is cut, and the parts are added.
+    If there are more columns than rows, the columns are cut, and nothing need be added.
     """
     da = da.reshape(-1, da.shape[-1])
     n, K = da.shape
@@ -65,15 +66,19 @@ def weight_gradients(da: np.ndarray, *inputs: np.ndarray | int) -> list[np.ndarr
     def of_columns(block):
         np.matmul(side_by_side.T, da[:, block], out=total[:, block])
 
+    def add_up(first, last):
+        for part in parts:
+            total[first:last] += part[first:last]
+
+    work = side_by_side.size * K
     with threads.OneBlasThread():
         if n < K:
             fill(slice(n))
             total = empty((ends[-1], K), da.dtype)
-            threads.each(of_columns, threads.blocks(K, side_by_side.size * K))
+            threads.each(of_columns, threads.blocks(K, work, COLUMNS_OF_A_BLOCK))
         else:
-            total, *others = threads.each(of_rows, threads.blocks(n, side_by_side.size * K))
-            for part in others:
-                total += part
+            total, *parts = threads.each(of_rows, threads.blocks(n, work, ROWS_OF_A_BLOCK))
+            threads.each_row(add_up, len(total), threads.PER_NUMBER * total.size * len(parts))
     return [
         total[c][0] if isinstance(x, int) else total[c]
         for c, x in zip(columns, inputs, strict=True)

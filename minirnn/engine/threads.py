@@ -22,6 +22,7 @@ from minirnn import checks
 # The cost of reading a number, changing it a little and writing it back, in multiplications.
 PER_NUMBER = 20
 ENOUGH = 1e7  # multiplications; for less a second thread costs more than it brings
+MOST_BLOCKS = 16
 FEWEST_ROWS = 8  # for one thread: a product with fewer rows takes nearly as long as with eight
 LARGE = 1 << 18  # numbers; arrays that do not stay in the second cache
 
@@ -51,15 +52,15 @@ def set_num_threads(n: int) -> None:
         _threads, _jobs = n, None
 
 
-def blocks(rows: int, work: float) -> list[slice]:
-    """Cut ``rows`` rows in two, where there is enough to do; work: multiplications in all.
-
-    More blocks would help machines with more than two cores and slow down the others: their sums
-    have to be added up.
+def blocks(rows: int, work: float, fewest: int) -> list[slice]:
+    """Cut ``rows`` rows into blocks for the BLAS, if there is enough to do; work: multiplications
+    in all. More than two blocks have ``fewest`` rows or more: to add up their sums costs something,
+    which must stay small for a single thread.
     """
+    n = min(max(2, rows // fewest), MOST_BLOCKS, int(2 * work / ENOUGH))
     if rows < 32 or work < ENOUGH:
-        return [slice(0, rows)]
-    return [slice(0, rows // 2), slice(rows // 2, rows)]
+        n = 1
+    return [slice(rows * k // n, rows * (k + 1) // n) for k in range(n)]
 
 
 def shares(rows: int, work: float) -> list[tuple[int, int]]:
@@ -155,12 +156,12 @@ def in_pieces(function: Callable, *arrays: np.ndarray) -> None:
         return
     n = 1 + LARGE * len(arrays[0]) // size
 
-    def run(block):
-        for k in range(block.start, block.stop, n):
-            m = slice(k, min(k + n, block.stop))
+    def run(first, last):
+        for k in range(first, last, n):
+            m = slice(k, min(k + n, last))
             function(*(a[m] for a in arrays))
 
-    each(run, blocks(len(arrays[0]), PER_NUMBER * size))
+    each_row(run, len(arrays[0]), PER_NUMBER * size)
 
 
 class OneBlasThread:
@@ -172,7 +173,7 @@ class OneBlasThread:
             if _blas_users == 0:
                 _blas_before = [(library, library.get_num_threads()) for library in _libraries()]
                 for library, _ in _blas_before:
-                    library.set_num_threads(1)
+                    _set_threads(library, 1)
             _blas_users += 1
 
     def __exit__(self, *exception):
@@ -181,7 +182,21 @@ class OneBlasThread:
             _blas_users = max(0, _blas_users - 1)  # 0 already, after a fork within
             if _blas_users == 0:
                 for library, n in _blas_before:
-                    library.set_num_threads(n)
+                    _set_threads(library, n)
+
+
+def _set_threads(library, n):
+    library.set_num_threads(n)
+    if library.get_num_threads() == n:
+        return
+    # Once one Python thread has set it, OpenBLAS 0.3.31 does not listen to the others. Its function
+    # with another name does; NumPy's copy adds something before and behind the names.
+    for name in ("scipy_goto_set_num_threads64_", "scipy_goto_set_num_threads",
+                 "goto_set_num_threads64_", "goto_set_num_threads"):  # fmt: skip
+        set_it = getattr(library.dynlib, name, None)
+        if set_it is not None:
+            set_it(n)
+            return
 
 
 def _libraries() -> list[Any]:
@@ -199,7 +214,7 @@ def _after_fork() -> None:
     # The child has none of these threads; one of them may have been within OneBlasThread.
     global _jobs, _lock, _blas_users
     for library, n in _blas_before if _blas_users else []:
-        library.set_num_threads(n)
+        _set_threads(library, n)
     _jobs, _lock, _blas_users = None, threading.Lock(), 0
 
 

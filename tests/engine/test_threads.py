@@ -15,7 +15,7 @@ from cases import arrays, flatten
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import minirnn as mr
-from minirnn.engine import memory, threads
+from minirnn.engine import memory, products, threads
 
 SHAPES = [(40, 32, 64, 64), (30, 130, 20, 96), (8, 33, 60, 200)]  # (T, B, D, H)
 
@@ -65,6 +65,31 @@ def test_any_number_of_threads_gives_the_same_bits(cell, T, B, D, H, dtype, monk
                 seen.append(results(layer, x, n))
         assert all(s == seen[0] for s in seen)
     assert {len(cut) for cut in cuts} == {1, 2, 3, min(7, B // 8)}
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="not of the uncompiled products")
+@pytest.mark.parametrize("cell", [mr.RNN, mr.LSTM, mr.GRU])
+def test_up_to_64_threads_in_any_order_give_the_same_bits(cell, monkeypatch):
+    """The jobs of the other threads are done one after another, in an order that is drawn."""
+    layer, rng = cell(6, 7, rng=0, dtype="float32"), np.random.default_rng(0)
+    x, lengths = rng.normal(size=(20, 40, 6)), rng.integers(0, 21, 40)
+    monkeypatch.setattr(threads, "ENOUGH", 1)  # so that so small a layer is shared out at all
+    monkeypatch.setattr(threads, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(products, "ROWS_OF_A_BLOCK", 60)
+    at_once = []
+
+    def hand_out(jobs):
+        at_once.append(1 + len(jobs))
+        for k in rng.permutation(len(jobs)):
+            jobs[k]()
+
+    monkeypatch.setattr(threads, "_hand_out", hand_out)
+    mr.set_num_threads(1)
+    expected = results(layer, x, lengths)
+    for n in (2, 3, 16, 40, 64):
+        mr.set_num_threads(n)
+        assert results(layer, x, lengths) == expected
+    assert set(at_once) >= {2, 3, 13, 16, 40}  # 13 blocks of the BLAS
 
 
 def test_blocks_are_the_whole_batch():
@@ -137,6 +162,23 @@ def test_the_blas_has_one_thread_in_every_block_and_blocks_share_the_threads():
     with threads.OneBlasThread():
         assert threads.each(work, [5, 6]) == [5, 6]
     assert seen == [{1}, {1}]
+
+
+def test_the_blas_listens_to_every_python_thread():
+    with threadpool_limits(2):
+        with threads.OneBlasThread():  # the first to set it
+            pass
+        seen = []
+
+        def work():
+            with threads.OneBlasThread():
+                seen.append(blas_threads())
+            seen.append(blas_threads())
+
+        other = threading.Thread(target=work)
+        other.start()
+        other.join(20)
+        assert seen == [{1}, {2}] and blas_threads() == {2}
 
 
 def test_an_error_in_a_block_reaches_the_caller():
