@@ -384,6 +384,7 @@ assert p[-1, which].argmax() == y_test[which] != p[3, which].argmax()
 # | [14 Sentiment](14_sentiment.ipynb) | did they like it, or "not"? |
 # | [15 Fast](15_fast.ipynb) | where does the time go? |
 # | [16 After](16_after.ipynb) | what came after recurrent networks? |
+# | [17 Speech](17_speech.ipynb) | which letter was said when, if nobody knows? |
 #
 # Chapters 1 to 4, then 6 to 8, build on each other. After these you can read the others in any
 # order.
