@@ -49,6 +49,8 @@ def whole_sequences(quick, turns, seconds):
     for n in work.thread_counts(quick):
         yield from grid("forward and backward", work.forward_backward, quick, n, turns, seconds)
         yield from grid("forward", work.forward, quick, n, turns, seconds)
+    one_row = work.SHAPES[:1] + work.FEW_ROWS
+    yield from grid("a single row", work.forward, True, 1, turns, seconds, one_row)
 
 
 def further(quick, *effort):
@@ -72,7 +74,7 @@ def further(quick, *effort):
 
 
 def machine():
-    packages = ("numpy", "numba", "torch", "jax", "scipy")
+    packages = ("numpy", "numba", "torch", "jax", "scipy", "onnxruntime")
     versions = {}
     for name in packages:
         try:
@@ -114,7 +116,7 @@ def main():
         *whole_sequences(quick, later, seconds),
     ]
     cases = [c for c in cases if arguments.only is None or arguments.only in c[0]]
-    for name in ("torch", "jax", "scipy"):
+    for name in work.PEERS:
         if not work.PEERS[name]:
             print(f"{name} is missing: install it to be compared with it")
     found, results = {"machine": machine(), "quick": quick}, {}

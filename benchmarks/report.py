@@ -105,7 +105,8 @@ def markdown(found):
         results = list(select(found, section))
         names = [k for k in results[0] if k not in ("section", "figures", "ratios")]
         kinds = list(dict.fromkeys(k for r in results for k in r["figures"]))
-        others = [k[:-2] for k in kinds if section == "training step" and k != "minirnn s"]
+        compared = section in ("training step", "a single row")
+        others = [k[:-2] for k in kinds if compared and k != "minirnn s"]
         body = [
             [str(r[k]) if np.isscalar(r[k]) else text_of(r[k]) for k in names]
             + [f"{r['figures'][k]:.4g}" if k in r["figures"] else "missing" for k in kinds]
@@ -113,6 +114,9 @@ def markdown(found):
             for r in results
         ]
         parts.append(table(body, [*names, *kinds, *(f"{k} / ours" for k in others)]))
+        if section == "threads":
+            parts.append("Efficiency, the time of one thread / (threads * their time):")
+            parts.append(efficiency(found))
     return "\n\n".join(parts) + "\n"
 
 
@@ -181,28 +185,50 @@ def sizes(found):
     return figure
 
 
+def counts_of(r, who):
+    """The numbers of threads that were measured for a result of "threads"."""
+    names = (name.removesuffix(" s").split(", ") for name in r["figures"])
+    return sorted(int(n) for name, n in names if name == who)
+
+
 def scaling(found):
-    """How many times as fast two threads are as one, for us and for PyTorch."""
-    results = list(select(found, "threads"))
+    """Time against threads, with the limit: the time of one thread / threads."""
+    results = [r for r in select(found, "threads") if r["dtype"] == "float32" and r["figures"]]
     if not results:
         return None
-    figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-    for k, dtype in enumerate(dict.fromkeys(r["dtype"] for r in results)):
+    size = (3.2 * len(results), 3.4)
+    figure, axes = plt.subplots(1, len(results), figsize=size, squeeze=False, layout="constrained")
+    for ax, r in zip(axes.flat, results, strict=True):
         for who, style in {"minirnn": "o-", "torch": "s--"}.items():
-            faster = {
-                text_of(r["shape"]): r["figures"][f"{who}, 1 s"] / r["figures"][f"{who}, 2 s"]
-                for r in results
-                if r["dtype"] == dtype and f"{who}, 2 s" in r["figures"]
-            }
-            label = f"{'PyTorch' if who == 'torch' else who}, {dtype}"
-            ax.plot(faster.keys(), faster.values(), style, c=f"C{k}", label=label)
-    ax.axhline(1, c="k", lw=1)
-    ax.tick_params("x", rotation=25)
-    ax.set_ylabel("time with 1 thread / time with 2")
-    ax.set_title("LSTM, forward and backward, (B, T, D, H)")
-    ax.grid(alpha=0.3)
-    ax.legend()
+            counts = counts_of(r, who)
+            times = [1e3 * r["figures"][f"{who}, {n} s"] for n in counts]
+            if times:
+                label = "PyTorch" if who == "torch" else who
+                ax.loglog(counts, times, style, base=2, label=label)
+            if who == "minirnn" and times:
+                limit = [times[0] * counts[0] / n for n in counts]
+                ax.loglog(counts, limit, "k:", base=2, label="no thread ever waits")
+        ax.set_title(text_of(r["shape"]))
+        ax.set_xlabel("threads")
+        ax.set_xticks(counts_of(r, "minirnn"), counts_of(r, "minirnn"))
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("forward and backward, ms")
+    axes[0, 0].legend()
+    figure.suptitle("LSTM, float32, (B, T, D, H)")
     return figure
+
+
+def efficiency(found):
+    """For each number of threads the time of one thread / (threads * their time), as a table."""
+    results = [r for r in select(found, "threads") if r["figures"]]
+    counts = sorted({n for r in results for n in counts_of(r, "minirnn")})
+    rows = []
+    for r in results:
+        for who in ("minirnn", "torch"):
+            t = {n: r["figures"][f"{who}, {n} s"] for n in counts_of(r, who)}
+            shares = [f"{t[1] / (n * t[n]):.2f}" if n in t and 1 in t else "" for n in counts]
+            rows.append([f"{who} {r['dtype']}", text_of(r["shape"]), *shares])
+    return table(rows, ["LSTM", "(B, T, D, H)", *(f"{n} threads" for n in counts)])
 
 
 def tricks(found):

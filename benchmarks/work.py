@@ -7,6 +7,7 @@ the work. Peers that are not installed are left out of the latter.
 import contextlib
 import importlib.util
 import os
+import tempfile
 import time
 import warnings
 
@@ -23,8 +24,13 @@ SHAPES = [
     (64, 50, 128, 256),
     (64, 35, 512, 512),
 ]  # (B, T, D, H)
+FEW_ROWS = [(1, 100, 64, 128), (1, 100, 256, 256)]  # for the forward pass, beside the first above
 CELLS, DTYPES = ("RNN", "LSTM", "GRU"), ("float32", "float64")
-PEERS = {name: importlib.util.find_spec(name) is not None for name in ("torch", "jax", "scipy")}
+CORES = mr.get_num_threads()  # before anything sets another number
+PEERS = {
+    name: importlib.util.find_spec(name) is not None
+    for name in ("torch", "jax", "scipy", "onnxruntime")
+}
 
 
 def turn_times(who, turns, seconds):
@@ -43,8 +49,8 @@ def turn_times(who, turns, seconds):
 
 
 def thread_counts(quick):
-    """With how many threads to measure: one and two, if there are two cores; if quick, only two."""
-    return sorted({1, min(2, mr.get_num_threads())})[-1 if quick else 0 :]
+    """With how many threads to measure: 1, 2, 4, ... up to the cores; if quick, only with all."""
+    return sorted({2**k for k in range(20) if 2**k < CORES} | {CORES})[-1 if quick else 0 :]
 
 
 def set_threads(n):
@@ -134,7 +140,24 @@ def forward(cell, dtype, shape):
                 module(tx)
 
         who["torch"] = theirs
+    if shape[0] == 1 and dtype == "float32" and PEERS["onnxruntime"]:
+        who["onnxruntime"] = onnx_forward(layer, x, mr.get_num_threads())
     return who
+
+
+def onnx_forward(layer, x, threads):
+    """The same layer in ONNX Runtime, which is made for a forward pass with a single row."""
+    import onnxruntime
+
+    from minirnn import exchange
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "layer.onnx")
+        exchange.to_onnx(mr.Sequential(layer), file)
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(["y"], {"x": x})
 
 
 def numpy_loop(cell, dtype, shape):
@@ -174,7 +197,7 @@ def products(cell, dtype, shape):
 
 
 def scaling(cell, dtype, shape):
-    """A forward and backward pass with one thread and with two, by turns."""
+    """A forward and backward pass with each number of threads, by turns."""
 
     def with_threads(n, function):
         def run():
@@ -184,8 +207,8 @@ def scaling(cell, dtype, shape):
 
         return run
 
-    who = forward_backward(cell, dtype, shape).items()
-    return {f"{name}, {n}": with_threads(n, function) for name, function in who for n in (1, 2)}
+    who, counts = forward_backward(cell, dtype, shape).items(), thread_counts(False)
+    return {f"{name}, {n}": with_threads(n, function) for name, function in who for n in counts}
 
 
 def streaming(cell, dtype, shape):

@@ -16,7 +16,7 @@ def found(ours=0.002, torch=0.004):
         for section in report.GRIDS for n in (1, 2)
     ]  # fmt: skip
     results.append({"section": "first use", "cell": "LSTM", "figures": {"cold s": 4.0}})
-    threads = {"minirnn, 1 s": ours, "minirnn, 2 s": ours / 2}
+    threads = {"minirnn, 1 s": ours, "minirnn, 2 s": ours / 1.6}
     names = {"cell": "LSTM", "dtype": "float32", "shape": [1, 2, 3, 4]}
     results.append({"section": "threads", **names, "figures": threads})
     return {"machine": {"python": "3"}, "quick": False, "minutes": 1, "results": results}
@@ -28,8 +28,15 @@ def test_tables_and_pictures(tmp_path):
     assert "## first use" in text and "| LSTM | 4 |" in text
     files = [file.name for file in report.figures(found(), tmp_path)]
     assert files == ["ratios.png", "threads.png"]
-    (ours, _, one) = report.scaling(found()).axes[0].lines
-    assert list(ours.get_ydata()) == [2] and list(one.get_ydata()) == [1, 1]
+    assert "| minirnn float32 | (1, 2, 3, 4) | 1.00 | 0.80 |" in text
+    ours, limit = report.scaling(found()).axes[0].lines
+    assert list(ours.get_ydata()) == [2, 1.25] and list(limit.get_ydata()) == [2, 1]
+
+
+def test_threads_up_to_the_cores(monkeypatch):
+    for cores, counts in ((1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (16, [1, 2, 4, 8, 16])):
+        monkeypatch.setattr(work, "CORES", cores)
+        assert work.thread_counts(False) == counts and work.thread_counts(True) == [cores]
 
 
 def test_a_peer_that_is_missing():
@@ -57,6 +64,7 @@ def test_the_number_of_threads_changes_with_the_function_only(monkeypatch):
     asked = [0]
     monkeypatch.setattr(work, "set_threads", asked.append)
     monkeypatch.setattr(work.mr, "get_num_threads", lambda: asked[-1])
+    monkeypatch.setattr(work, "CORES", 2)
     one, two, *_ = work.scaling("LSTM", "float64", (3, 4, 2, 5)).values()
     for function in (one, one, two, two, one):
         function()
