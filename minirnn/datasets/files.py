@@ -6,6 +6,7 @@
 authors or from a well-known mirror, and its checksum is compared.
 """
 
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -247,17 +248,20 @@ def _fetch(address: str, part: Path, progress: bool | None, largest: int) -> Non
         before = have
         total = None if answer.length is None else have + answer.length
         _check_size(total, largest)
-        disable = None if progress is None else not progress
-        with (
-            open(part, "ab" if have else "wb") as file,
-            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem,
-                 disable=disable if sys.stderr else True) as bar,
-        ):  # fmt: skip
+        drawn = sys.stderr.isatty() if sys.stderr and progress is None else bool(progress)
+        # No bar is made that is not drawn: tqdm takes a lock, which Ctrl-C may have left taken.
+        bar = (
+            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
+            if drawn and sys.stderr
+            else contextlib.nullcontext()
+        )
+        with open(part, "ab" if have else "wb") as file, bar as shown:
             while block := answer.read1(1 << 16):
                 have += len(block)
                 _check_size(have, largest)
                 file.write(block)
-                bar.update(len(block))
+                if shown is not None:
+                    shown.update(len(block))
                 if have - before < SLOWEST * (time.monotonic() - begin - TIMEOUT):
                     raise TimeoutError(f"fewer than {SLOWEST} bytes a second")
     if total is not None and have < total:
