@@ -135,6 +135,10 @@ def ring_step(before, y, label):
     ])  # fmt: skip
 
 
+def ring_everywhere(before, y, label):
+    return y[label] * (before + np.roll(before, 1) + np.roll(before, 2))
+
+
 def ring_0(before, y, label):
     now = step(before, y, label)
     now[0] += y[label[0]] * before[-1]
@@ -211,6 +215,11 @@ def alpha_step(student: Callable) -> str:
             "s + 2": from_behind,
             "alpha of state s - 1 is already that of this step. Is the array overwritten while it "
             "is still read? Use two arrays": slip(old=False),
+            "two things: the skip is allowed everywhere, and the first states have the last ones "
+            "before them (np.roll goes round)": ring_everywhere,
+            "only paths that stay in their state are counted": lambda before, y, label: (
+                y[label] * before
+            ),
             "a path that stays in its state is left out": slip(stay=0.0),
             "a path that comes from state s - 1 is left out": slip(advance=0.0),
             "the factor y of this step is missing": slip(place="none"),

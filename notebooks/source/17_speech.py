@@ -831,13 +831,15 @@ for name, pauses in {"no pause": (0, 0), "0.2 s": (0.2, 0.2)}.items():
     by_ctc = ["".join(ALPHABET[k] for k in column if k > 0) for column in tokens.T]
     cut = letters_wrong(words_by_cutting(these, quiet), these)
     print(f"{name:<9} cut at silence {cut:5.1f} %, CTC {letters_wrong(by_ctc, these):5.1f} % wrong")
-    assert cut < score["cut at silence, nearest word"] + 8
+    assert cut < score["cut at silence, nearest word"] + 8 or not real
     assert letters_wrong(by_ctc, these) < score["CTC"] + 8
+    assert cut > 30 or real or name != "no pause"
 
 # %% [markdown]
 # Neither needs them much. A word that was recorded alone begins and ends softly, so there is a soft
-# place between two words in any case. In running speech there often is none. These recordings cannot
-# show what happens then.
+# place between two words in any case. In running speech there often is none, and these recordings
+# cannot show what happens then. (The made-up sounds can: there each *letter* begins and ends softly.
+# Without pauses the cutting finds no words, and CTC does not mind.)
 #
 # ## What a blank is for
 #

@@ -96,6 +96,10 @@ def rolled(before, y, label):
     return y[label] * (before + np.roll(before, 1) + skip * np.roll(before, 2))
 
 
+def rolled_everywhere(before, y, label):
+    return y[label] * (before + np.roll(before, 1) + np.roll(before, 2))
+
+
 def turned(before, y, label):
     now = before.copy()
     now[:-1] += before[1:]
@@ -139,6 +143,8 @@ WRONG = {
         (alpha_step("==", "!="), "the other way round"),
         (alpha_step("if True:", "if s > 0:"), "from the last one"),
         (rolled, "an index of -1"),
+        (rolled_everywhere, "two things"),
+        (lambda before, y, label: y[label] * before, "only paths that stay"),
         (in_place, "already that of this step"),
         (turned, "arrows are turned round"),
         (alpha_step("total = 0", "total = before[s]"), "stays in its state is left out"),
