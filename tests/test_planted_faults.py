@@ -103,7 +103,7 @@ def drawn():
     """Models as they are drawn, the same each time."""
     found = []
 
-    @settings(max_examples=300, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=500, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(cases(least=2))
     def draw(case):
         found.append(case)

@@ -29,6 +29,12 @@ down[0, 0] -= h
 slope = (mr.softmax_cross_entropy(up, t)[0] - mr.softmax_cross_entropy(down, t)[0]) / (2 * h)
 print(abs(slope - mr.softmax_cross_entropy(a, t)[1][0, 0]) < 1e-8)
 """
+ALIGNMENT = """
+import numpy as np, minirnn as mr
+from minirnn.training.ctc import textbook
+a = np.random.default_rng(0).normal(size=(4, 1, 3))
+print(np.allclose(mr.ctc(a, [[1], [2]])[1][:, 0], textbook(a[:, 0], [1, 2])[1]))
+"""
 OPTIMIZER = """
 import numpy as np, minirnn as mr
 p, g = np.ones(3), np.full(3, 2.0)
@@ -56,6 +62,9 @@ EDITS = {
     "layers/embedding.py": (
         LAYER.format(layer="mr.Embedding(3, 2, rng=0)", x="np.zeros((3, 2), int)"),
         "row[j] += dy_row[j]", "row[j] = dy_row[j]",
+    ),
+    "training/ctc.py": (
+        ALIGNMENT, "dlogits[t, b, states[s]] -= scale", "dlogits[t, b, states[s]] += scale",
     ),
     "training/losses.py": (LOSS, "p[index[n]] -= share", "p[index[n]] += share"),
 }  # fmt: skip
