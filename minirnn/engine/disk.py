@@ -27,7 +27,7 @@ except ImportError:
     NumbasCacheFile = object  # type: ignore[assignment,misc]
 
 PACKAGE = Path(__file__).parents[1]
-WITH_KERNELS = ("engine", "cells", "layers", "training")  # folders; and the files of the root
+WITH_KERNELS = ("engine", "cells", "layers", "training", "experiments")  # folders; and the files of the root
 
 
 @functools.cache

@@ -35,6 +35,12 @@ from minirnn.training.ctc import textbook
 a = np.random.default_rng(0).normal(size=(4, 1, 3))
 print(np.allclose(mr.ctc(a, [[1], [2]])[1][:, 0], textbook(a[:, 0], [1, 2])[1]))
 """
+WARPING = """
+import numpy as np
+from minirnn.experiments.dtw import nearest
+far, near, word = np.full((4, 2), 9.0), np.ones((3, 2)), np.ones((5, 2))
+print(nearest([far, near], [word]).tolist() == [1])
+"""
 OPTIMIZER = """
 import numpy as np, minirnn as mr
 p, g = np.ones(3), np.full(3, 2.0)
@@ -66,6 +72,7 @@ EDITS = {
     "training/ctc.py": (
         ALIGNMENT, "dlogits[t, b, states[s]] -= scale", "dlogits[t, b, states[s]] += scale",
     ),
+    "experiments/dtw.py": (WARPING, "(n_a + n_b) < best", "(n_a + n_b) > best"),
     "training/losses.py": (LOSS, "p[index[n]] -= share", "p[index[n]] += share"),
 }  # fmt: skip
 
