@@ -27,7 +27,8 @@ except ImportError:
     NumbasCacheFile = object  # type: ignore[assignment,misc]
 
 PACKAGE = Path(__file__).parents[1]
-WITH_KERNELS = ("engine", "cells", "layers", "training", "experiments")  # folders; and the files of the root
+# Folders; and the files of the root.
+WITH_KERNELS = ("engine", "cells", "layers", "training", "experiments")
 
 
 @functools.cache
