@@ -648,10 +648,10 @@ assert np.all(abs(expected[1::2] - shares) < 2.5)
 #
 # ## Spikes
 #
-# Fourteen epochs. After each we look at one test utterance, frame by frame.
+# Ten epochs. After each we look at one test utterance, frame by frame.
 
 # %%
-EPOCHS = 14
+EPOCHS = 10
 
 
 def train(model, loss_fn, make_batch, watch=lambda: None):
@@ -714,7 +714,7 @@ assert first[:, 0].mean() > 0.6 and seen[-1][1] < 15 and (seen[1][1] > 50 or not
 assert seen[0][0].max() < 0.5 and last[:, 1:].max() > 0.9
 
 # %% [markdown]
-# Across: frames, 50 a second. Up: probabilities, before the training and after 1, 2, 4 and 14
+# Across: frames, 50 a second. Up: probabilities, before the training and after 1, 2, 4 and 10
 # epochs. Grey is the blank, and each letter has a line. Dotted: where the recordings begin (nobody
 # told the network). First comes the answer to the question above: after one epoch nearly everything
 # is blank. It is the safest guess, as long as nothing else is known. Then **spikes** grow out of it,
