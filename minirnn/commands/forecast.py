@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -397,7 +398,7 @@ def picture(
 
     H, T, r = problem.horizon, len(problem.values), table["network"]
     assert r.low is not None and r.high is not None
-    every = slice(None, None, H)
+    every = slice((len(r.rows) - 1) % H, None, H)  # the last of them ends with the series
     times = np.arange(1, T + 1) if own.times is None else own.times
     times = np.concatenate([times, later(own, H)])
     rows = (r.rows[every] + np.arange(H)[:, None]).T.ravel()
@@ -413,7 +414,7 @@ def picture(
     ax = plot.interval(
         times[first:T], own.values[first:, 0], when, value, low, high, {best: naive},
         split=times[problem.begins[1]], label=f"network, {H} ahead" if H > 1 else "network",
-        level=arguments.level, ylabel=own.names[0],
+        level=arguments.level, ylabel=textwrap.shorten(own.names[0], 40, placeholder=" ..."),
     )  # fmt: skip
     file: Path = arguments.out / "forecast.png"
     plot.save(ax, file)
