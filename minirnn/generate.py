@@ -21,6 +21,7 @@ from minirnn.protocol import (
     Seed,
     State,
     check_layer,
+    check_logits,
     check_streams,
     leaves,
     map_tree,
@@ -151,6 +152,7 @@ def sample(
     temperature = checks.number(temperature, "temperature", 0)
     top_k = None if top_k is None else checks.size(top_k, "top_k")
     check_streams(model, prompt[:, None], prompt[:, None])
+    check_logits(model, "softmax", "sample")
     rng = checks.generator(rng)
     by_step = not without_step(model)
     stepping: Any = model
@@ -238,6 +240,7 @@ def decode(
     K, max_length = checks.size(beam, "beam"), checks.size(max_length, "max_length")
     if not isinstance(model, Seq2Seq):
         raise TypeError(f"model: expected a Seq2Seq, got {model!r:.80}")
+    check_logits(model, "softmax", "decode")
     with no_cache():
         memory, state, _ = model.read(source, lengths)
     B = memory.m.shape[1]

@@ -144,6 +144,18 @@ def check_layer(value: Any, name: str = "model") -> None:
         raise TypeError(f"{name}: expected a layer, with forward and backward, got {value!r:.80}")
 
 
+def check_logits(model: Any, function: str | None, user: str) -> None:
+    """Raise ValueError if a model ends in the function that its user applies to the output."""
+    last = model
+    while parts := optional(last, "parts"):
+        last = parts.get("output", list(parts.values())[-1])
+    if function is not None and getattr(last, "function", None) == function:
+        raise ValueError(
+            f"model: expected logits, as {user} takes the {function} itself, got what {last!r} "
+            "makes of them; leave that layer out"
+        )
+
+
 def optional(layer: Any, name: str) -> Any:
     """An optional member of a layer, or what is assumed where the layer does not have it."""
     return getattr(layer, name, OPTIONAL[name])

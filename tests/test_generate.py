@@ -242,3 +242,15 @@ def test_free_running_with_other_inputs():
 def test_wrong_calls(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_probabilities_are_not_taken_for_logits():
+    words = mr.Embedding(5, 3, rng=0)
+    language = mr.Sequential(words, mr.RNN(3, 5, rng=0), mr.Activation("softmax"))
+    with pytest.raises(ValueError, match="as sample takes the softmax itself"):
+        next(mr.sample(language, [0]))
+    output = mr.Sequential(mr.Linear(4, 5, rng=0), mr.Activation("softmax"))
+    encoder = mr.Sequential(words, mr.GRU(3, 4, rng=1))
+    model = mr.Seq2Seq(encoder, words, mr.GRU(3, 4, rng=2), output)
+    with pytest.raises(ValueError, match="as decode takes the softmax itself"):
+        mr.decode(model, np.zeros((2, 1), int), 0, 1, 3)

@@ -32,6 +32,7 @@ from minirnn.protocol import (
     Seed,
     State,
     check_layer,
+    check_logits,
     check_streaming,
     check_streams,
     keep_drawn,
@@ -289,6 +290,10 @@ def takes_mask(loss_fn: Any, mask: bool = True) -> bool:
 
 
 def check_model(model: Any, loss_fn: Any) -> None:
-    """Raise TypeError unless the two are a layer and a function."""
+    """Raise TypeError unless the two are a layer and a function; ValueError for a model that ends
+    in a softmax or sigmoid if the loss takes another one."""
     check_layer(model)
     checks.function(loss_fn, "loss_fn")
+    function = getattr(loss_fn, "func", loss_fn)  # also in a functools.partial
+    name = getattr(function, "__name__", "it")
+    check_logits(model, getattr(function, "takes", None), name)

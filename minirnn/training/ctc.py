@@ -176,6 +176,7 @@ def each_sequence(logits: Array, target: Any, steps: Array, blank: Any) -> tuple
 
 # One target for each sequence, however many steps: by this ``fit`` weighs batches.
 ctc.per_sequence = True  # type: ignore[attr-defined]
+ctc.takes = "softmax"  # type: ignore[attr-defined]
 
 
 def label_of_blank(blank: Any, V: int) -> int:

@@ -147,6 +147,11 @@ def binary_cross_entropy(
     return float(loss), np.where(valid, weight * (sigmoid(a) - t) / total, 0).astype(a.dtype)
 
 
+# What they apply to the logits. Models that end in it already are refused.
+softmax_cross_entropy.takes = "softmax"  # type: ignore[attr-defined]
+binary_cross_entropy.takes = "sigmoid"  # type: ignore[attr-defined]
+
+
 class Counted(NamedTuple):
     """What a mask says."""
 

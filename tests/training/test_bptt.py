@@ -1,5 +1,7 @@
 """bptt: forward, loss, backward of a whole model."""
 
+import functools
+
 import numpy as np
 import pytest
 from cases import point, randomised, same
@@ -269,3 +271,20 @@ def test_a_loss_without_a_mask_argument_will_do():
     x, _, target, _ = point(model)
     loss, _, _ = mr.bptt(model, absolute, x, target, lengths=[4, 2, 1])
     assert loss > 0
+
+
+@pytest.mark.parametrize("loss_fn, function, target", [
+    (mr.softmax_cross_entropy, "softmax", np.zeros((2, 3), int)),
+    (functools.partial(mr.softmax_cross_entropy, mask=None), "softmax", np.zeros((2, 3), int)),
+    (mr.binary_cross_entropy, "sigmoid", np.zeros((2, 3, 4))),
+    (mr.ctc, "softmax", np.ones((1, 3), int)),
+])  # fmt: skip
+def test_a_softmax_is_not_taken_twice(loss_fn, function, target):
+    x, cell = np.zeros((2, 3, 2)), mr.RNN(2, 4, rng=0)
+    wrong = mr.Sequential(mr.Dropout(0.1), mr.Sequential(cell, mr.Activation(function)))
+    message = rf"model: expected logits, as \w+ takes the {function} itself, .*'{function}'"
+    with pytest.raises(ValueError, match=message):
+        mr.bptt(wrong, loss_fn, x, target)
+    with pytest.raises(ValueError, match=message):
+        mr.fit(wrong, loss_fn, (x, target), mr.Adam(), 1, progress=False)
+    mr.bptt(mr.Sequential(cell, mr.Activation("tanh")), loss_fn, x, target)
