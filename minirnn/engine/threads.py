@@ -57,9 +57,9 @@ def blocks(rows: int, work: float, fewest: int) -> list[slice]:
     in all. More than two blocks have ``fewest`` rows or more: to add up their sums costs something,
     which must stay small for a single thread.
     """
-    n = min(max(2, rows // fewest), MOST_BLOCKS, int(2 * work / ENOUGH))
     if rows < 32 or work < ENOUGH:
-        n = 1
+        return [slice(0, rows)]
+    n = min(max(2, rows // fewest), MOST_BLOCKS, int(2 * work / ENOUGH))
     return [slice(rows * k // n, rows * (k + 1) // n) for k in range(n)]
 
 
