@@ -2,8 +2,9 @@
 
 import argparse
 import difflib
+import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -31,14 +32,20 @@ def positive(text: str) -> int:
     return whole_number(text, 1)
 
 
-def minutes(text: str) -> float:
+def real_number(text: str, expected: str, allowed: Callable[[float], bool]) -> float:
+    """A number from the command line. expected: what it must be, in words; allowed: whether it is
+    (of NaN every comparison is false)."""
     try:
         number = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a number of minutes, got {text!r:.80}")
+        number = math.nan
+    if not allowed(number):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r:.80}")
     return number
+
+
+def minutes(text: str) -> float:
+    return real_number(text, "a number of minutes", lambda n: 0 < n < 1e6)
 
 
 def try_folder(folder: Path, option: str) -> None:

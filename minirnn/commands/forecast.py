@@ -23,7 +23,7 @@ import numpy as np
 
 import minirnn as mr
 from minirnn.commands import forecasting
-from minirnn.commands.common import positive, try_folder, whole_number
+from minirnn.commands.common import positive, real_number, try_folder, whole_number
 from minirnn.commands.forecasting import Network, Problem
 from minirnn.commands.series_file import (
     Series,
@@ -97,13 +97,7 @@ def add(sub: Any) -> None:
 
 
 def share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r:.80}")
-    return value
+    return real_number(text, "a number between 0 and 1", lambda n: 0 < n < 1)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import minirnn as mr
-from minirnn.commands.common import positive, whole_number
+from minirnn.commands.common import positive, real_number, whole_number
 from minirnn.datasets import texts
 
 KIND = "char-lm"  # what the model's file says of itself; ``experiments/own_text.py`` writes it
@@ -62,13 +62,7 @@ def add(sub: Any) -> None:
 
 
 def temperature(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r:.80}")
-    return number
+    return real_number(text, "a number of at least 0", lambda n: 0 <= n < 1e6)
 
 
 def write(arguments: argparse.Namespace) -> int:
